@@ -1,0 +1,177 @@
+"""Task 1: convolutional networks that read an expression from a 48 × 48 picture (handout section 3).
+
+    python cnn.py                           trains both networks and saves model_1.h5 and model_2.h5
+    python cnn.py --limit 1000 --epochs 1   the same in a minute, to see whether everything runs
+    python cnn.py --only model_2            leaves model_1.h5 as it is
+
+Edit the parts marked TODO, in the order of the handout's steps. When all are done you see a progress bar per epoch,
+then one line per network with its accuracy; learning curves, confusion matrices and a diagram lie beside the models.
+The handout says how many minutes an epoch takes, and the accuracy to expect.
+"""
+
+import argparse
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from expressions.datasets import find_fer2013
+from expressions.fer2013 import load_fer2013
+from expressions.labels import NUM_CLASSES
+from expressions.plotting import plot_architecture
+from expressions.seeds import choose_seed
+from expressions.training_report import report_training
+
+IMAGE_SHAPE = (48, 48, 1)
+MODEL_1_EPOCHS = 5
+MODEL_1_BATCH_SIZE = 256
+MODEL_2_EPOCHS = 15
+MODEL_2_BATCH_SIZE = 128
+
+
+# --- Step 1: data ---------------------------------------------------------------------------------------------------
+
+
+def prepare_images(pixel_strings):
+    """Turns the csv's pixel strings into pictures that a network can read (steps 1b and 1c).
+
+    Args:
+        pixel_strings: list of n strings, each of 2304 whole numbers from 0 to 255, row by row: `"70 80 82 …"`.
+
+    Returns:
+        float32 array of shape `(n, 48, 48, 1)`, every value from 0.0 to 1.0.
+    """
+    # TODO(1b): Convert the pixel strings to float32 numbers between 0 and 1.
+    raise NotImplementedError("1b: Convert the pixel strings to float32 numbers between 0 and 1.")
+
+    # TODO(1c): Reshape the images to (n, 48, 48, 1).
+    raise NotImplementedError("1c: Reshape the images to (n, 48, 48, 1).")
+    return images
+
+
+# --- Step 2: the first network ---------------------------------------------------------------------------------------
+
+
+def make_model_1():
+    """Builds and compiles the handout's network, layer by layer (steps 2a to 2f and 3b).
+
+    Returns:
+        compiled `keras.Model`: pictures `(batch, 48, 48, 1)` → probabilities `(batch, 7)`.
+    """
+    # TODO(2a): Create an Input layer for pictures of shape (48, 48, 1).
+    raise NotImplementedError("2a: Create an Input layer for pictures of shape (48, 48, 1).")
+
+    # TODO(2b): Add a Conv2D layer with 64 filters, kernel size (5, 5) and ReLU activation.
+    raise NotImplementedError("2b: Add a Conv2D layer with 64 filters, kernel size (5, 5) and ReLU activation.")
+
+    # TODO(2c): Add a MaxPooling2D layer with pool size (5, 5) and strides (2, 2).
+    raise NotImplementedError("2c: Add a MaxPooling2D layer with pool size (5, 5) and strides (2, 2).")
+
+    # TODO(2d): Add a Flatten layer.
+    raise NotImplementedError("2d: Add a Flatten layer.")
+
+    # TODO(2e): Add a Dense layer with 1024 units and ReLU activation.
+    raise NotImplementedError("2e: Add a Dense layer with 1024 units and ReLU activation.")
+
+    # TODO(2f): Add the last Dense layer: 7 units, one per emotion, with softmax activation.
+    raise NotImplementedError("2f: Add the last Dense layer: 7 units, one per emotion, with softmax activation.")
+
+    # TODO(3b): Make the model, and compile it with categorical cross-entropy, Adam and the accuracy metric.
+    raise NotImplementedError("3b: Make the model, and compile it with categorical cross-entropy, Adam and the accuracy metric.")
+    return model
+
+
+# --- Step 3: training ------------------------------------------------------------------------------------------------
+
+
+def train(model, x_train, y_train, x_val, y_val, epochs=5, batch_size=256):
+    """Trains a compiled model (steps 3a and 3c).
+
+    The 2019 course batched with `ImageDataGenerator.flow` and trained with `fit_generator`. Neither exists any more:
+    `tf.data` batches, `model.fit` takes the batches, and augmentation is done by layers such as
+    `keras.layers.RandomFlip` at the front of a model.
+
+    Args:
+        model: compiled `keras.Model` with 7 outputs.
+        x_train: float32 pictures `(n, 48, 48, 1)` in [0, 1].
+        y_train: float32 one-hot labels `(n, 7)`.
+        x_val: pictures to measure progress on; never trained on.
+        y_val: their one-hot labels.
+        epochs: int, passes over the training pictures.
+        batch_size: int, pictures per gradient step.
+
+    Returns:
+        `keras.callbacks.History`, with one value per epoch for each loss and metric.
+    """
+    # TODO(3a): Batch the training pictures, in random order, and the validation pictures.
+    raise NotImplementedError("3a: Batch the training pictures, in random order, and the validation pictures.")
+
+    # TODO(3c): Train the model for `epochs` epochs, measuring the validation pictures after each.
+    raise NotImplementedError("3c: Train the model for `epochs` epochs, measuring the validation pictures after each.")
+    return history
+
+
+# --- Step 4: your own network ----------------------------------------------------------------------------------------
+
+
+def make_model_2(num_steps=3375):
+    """Builds and compiles a better network (step 4).
+
+    Args:
+        num_steps: int, gradient steps that training will take; for a learning-rate schedule, if you want one.
+
+    Returns:
+        compiled `keras.Model`: pictures `(batch, 48, 48, 1)` → probabilities `(batch, 7)`.
+    """
+    # TODO(4): Build and compile a network that is clearly more accurate than model_1.
+    raise NotImplementedError("4: Build and compile a network that is clearly more accurate than model_1.")
+    return model
+
+
+# --- Everything together ---------------------------------------------------------------------------------------------
+
+
+def main():
+    """Loads the data, trains both networks, saves and reports them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, help="passes over the training pictures (default: the handout's)")
+    parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures of each split")
+    parser.add_argument("--data", help="a csv in FER-2013's format")
+    parser.add_argument("--seed", type=int, help="start the random numbers here (default: seed.json, or a new one)")
+    parser.add_argument("--only", choices=["model_1", "model_2"], help="train only this network")
+    arguments = parser.parse_args()
+
+    csv_path, description = find_fer2013(arguments.data)
+    print(description)
+    keras.utils.set_random_seed(choose_seed(arguments.seed))
+
+    # Three splits, three purposes: learn, choose, and report once. PrivateTest stays untouched until the end.
+    fer = load_fer2013(csv_path, limit=arguments.limit)
+    splits = {}
+    for usage in ("Training", "PublicTest", "PrivateTest"):
+        pixel_strings, labels = fer.split(usage)
+        splits[usage] = prepare_images(pixel_strings), keras.utils.to_categorical(labels, NUM_CLASSES)
+    x_train, y_train = splits["Training"]
+    x_val, y_val = splits["PublicTest"]
+
+    if arguments.only != "model_2":
+        model_1 = make_model_1()
+        epochs = arguments.epochs or MODEL_1_EPOCHS
+        history = train(model_1, x_train, y_train, x_val, y_val, epochs, MODEL_1_BATCH_SIZE)
+        # Without the optimizer's state the file has 105 MB instead of 315.
+        model_1.save("model_1.h5", include_optimizer=False)
+        report_training(model_1, "model_1.h5", history, splits)
+
+    if arguments.only != "model_1":
+        epochs = arguments.epochs or MODEL_2_EPOCHS
+        model_2 = make_model_2(num_steps=epochs * math.ceil(len(x_train) / MODEL_2_BATCH_SIZE))
+        history = train(model_2, x_train, y_train, x_val, y_val, epochs, MODEL_2_BATCH_SIZE)
+        model_2.save("model_2.h5", include_optimizer=False)
+        plot_architecture(model_2, "model_2_architecture.png")
+        report_training(model_2, "model_2.h5", history, splits)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module per table of `python -m grader benchmark`; `grader/benchmark.py` says what a module holds."""

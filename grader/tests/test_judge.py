@@ -1,0 +1,174 @@
+"""Evidence becomes outcomes: four kinds, prerequisites, and no fault of ours at a student's cost."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from grader.hidden import HiddenData
+from grader.judge import judge
+from grader.outcome import Result
+from grader.report.results_json import results_dict
+from grader.report.text import handout_place, render
+from grader.rubric import load_rubric
+
+PROBES = (
+    *("cnn.import", "transfer.import", "cnnx.import", "prepare_images", "prepare_images_alone", "make_model_1"),
+    *("make_model_2", "train", "load_photos", "load_photos_other", "load_photos_train", "load_photos_test"),
+    *("personalize", "voxelize", "voxelize_permuted", "voxelize_size", "voxelize_boundary", "voxelize_axes"),
+    *("voxelize_hidden", "split_by_subject", "make_model_4"),
+)
+
+
+@pytest.fixture(scope="module")
+def rubric():
+    return load_rubric()
+
+
+@pytest.fixture
+def hidden():
+    labels = np.arange(70) % 7
+    return HiddenData(
+        name="demo",
+        description="seventy pictures",
+        images=np.zeros((70, 48, 48, 1), np.uint8),
+        labels=labels,
+        num_score_images=70,
+        clouds=np.zeros((70, 1220, 3), np.float32),
+        cloud_labels=labels,
+        version="0",
+    )
+
+
+def evidence(status="todo", message="1b: Convert the pixel strings."):
+    return SimpleNamespace(
+        probes={name: {"status": status, "message": message, "facts": {}, "seconds": 0.0} for name in PROBES},
+        audits={},
+        models={},
+        arrays={},
+        findings=[],
+        submission={"name": "x", "sha256": "0", "mapped": [], "refused": []},
+        isolation={"level": "rlimits"},
+        versions={},
+        seconds={},
+    )
+
+
+def by_item(outcomes):
+    return {outcome.item: outcome for outcome in outcomes}
+
+
+def test_nothing_done_is_failed_everywhere_with_the_todo_as_its_cause(rubric, hidden):
+    (outcomes,), errors = judge(rubric, [(evidence(), hidden)])
+    assert errors == []
+    assert {outcome.status for outcome in outcomes} == {"failed"}
+    assert sum(outcome.points for outcome in outcomes) == 0
+    assert by_item(outcomes)["1b"].what == "Still to do: 1b: Convert the pixel strings."
+
+
+def test_item_whose_prerequisite_failed_names_it_and_its_cause(rubric, hidden):
+    (outcomes,), _ = judge(rubric, [(evidence(), hidden)])
+    accuracy = by_item(outcomes)["3-accuracy"]
+    assert accuracy.needs == "3a"
+    assert accuracy.what == "Still to do: 1b: Convert the pixel strings."
+
+
+def test_fault_of_ours_leaves_the_score_open_and_explains_itself_to_the_staff(rubric, hidden):
+    broken = evidence()
+    del broken.probes["prepare_images"]
+    (outcomes,), errors = judge(rubric, [(broken, hidden)])
+    assert by_item(outcomes)["1b"].status == "grader_fault"
+    assert by_item(outcomes)["1b"].points is None
+    assert by_item(outcomes)["1c"].status == "cannot_grade"
+    assert any("KeyError" in error for error in errors)
+    assert "KeyError" not in by_item(outcomes)["1b"].what
+
+
+def test_one_submission_does_not_change_the_next(rubric, hidden):
+    broken = evidence()
+    broken.probes.clear()
+    together, _ = judge(rubric, [(evidence(), hidden), (broken, hidden), (evidence(), hidden)])
+    alone, _ = judge(rubric, [(evidence(), hidden)])
+    assert together[0] == alone[0] == together[2]
+    assert together[1] != alone[0]
+
+
+def test_refused_model_is_for_a_person_and_a_missing_one_has_failed(rubric, hidden):
+    work = evidence()
+    work.probes["train"].update(status="ok", facts=TRAINED)
+    work.audits["model_1"] = {
+        "accepted": False,
+        "kind": "hdf5-model",
+        "reasons": [{"code": "lambda", "what": "a Lambda layer", "wanted": "ordinary layers", "try": "remove it"}],
+    }
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    refused, missing = by_item(outcomes)["3-file"], by_item(outcomes)["4-file"]
+    assert (refused.status, refused.points) == ("cannot_grade", None)
+    assert "Lambda" in refused.what
+    assert missing.status == "failed"
+
+
+TRAINED = {
+    **{"is_history": True, "num_epochs": 2, "epochs": 2, "keys": ["loss", "val_loss"], "weights_changed": True},
+    **{"num_training_steps": 8, "steps_per_epoch": 4, "wanted_steps": 4, "num_images": 64, "batch_size": 16},
+}
+
+
+def test_accuracy_below_the_full_mark_earns_a_share_and_states_its_interval(rubric, hidden):
+    work = evidence()
+    work.probes["train"].update(status="ok", facts=TRAINED)
+    work.audits["model_1"] = {"accepted": True, "kind": "hdf5-model", "reasons": []}
+    work.models["model_1"] = {
+        **{"status": "ok", "input_shape": [None, 48, 48, 1], "output_shape": [None, 7], "num_parameters": 26_224_263}
+    }
+    right = np.arange(70) < 19  # 27.1 %, between 22 and 32
+    predictions = np.where(right, hidden.labels, (hidden.labels + 1) % 7)
+    work.arrays["model_1.hidden"] = np.eye(7, dtype=np.float32)[predictions]
+    (outcomes,), errors = judge(rubric, [(work, hidden)])
+    accuracy = by_item(outcomes)["3-accuracy"]
+    assert errors == []
+    assert accuracy.status == "failed"
+    assert accuracy.points == pytest.approx(6 * (19 / 70 - 0.22) / 0.10, abs=0.01)
+    assert accuracy.measured["n"] == 70
+    assert "95 % interval" in accuracy.what
+
+
+def test_feedback_has_the_form_of_the_house(rubric, hidden):
+    work = evidence()
+    images = np.full((12, 48, 48, 1), 255, np.float32)
+    work.probes["prepare_images"].update(status="ok", facts={})
+    work.arrays.update({"prepare_images.images": images, "prepare_images.input": images[..., 0].astype(np.uint8)})
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    result = Result("ada", outcomes, work, "demo", "0", "0", ["Tested on seventy pictures."])
+    lines = render(result).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("1b"))
+    assert lines[start].endswith("0 / 4")
+    assert lines[start + 1].split() [:1] == ["What"] and "255" in lines[start + 1]
+    assert any("divide by 255" in line for line in lines[start + 1 : start + 6])
+    assert any(line.startswith("1c") and line.endswith("not run: it needs 1b") for line in lines)
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("step", "place"),
+    [
+        ("1b", "Handout section 3, step 1(b)."),
+        ("12", "Handout section 5, step 12."),
+        ("7f", "Handout section 4, step 7(f)."),
+        ("EC1", "Handout section 5, extra credit 1."),
+    ],
+)
+def test_feedback_says_where_the_handout_asks_for_it(step, place):
+    assert handout_place(step) == place
+
+
+def test_results_json_blanks_the_score_of_open_items(rubric, hidden):
+    broken = evidence()
+    del broken.probes["prepare_images"]
+    (outcomes,), errors = judge(rubric, [(broken, hidden)])
+    data = results_dict(Result("ada", outcomes, broken, "demo", "0", "0", staff={"faults": errors}))
+    tests = {test["number"]: test for test in data["tests"]}
+    assert "score" not in tests["1b"]
+    assert tests["2a"]["score"] == 0
+    assert data["extra_data"]["provisional"] is True
+    assert data["score"] == 0
