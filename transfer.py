@@ -21,7 +21,7 @@ from expressions.plotting import plot_emotion_prediction
 from expressions.seeds import choose_seed
 
 IMAGE_SHAPE = (48, 48, 1)
-EPOCHS = 40
+EPOCHS = 80
 
 
 def load_photos(folder):

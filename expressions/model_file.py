@@ -275,8 +275,8 @@ MODULE = re.compile(
 SHOWN_KEYS = (
     "filters units kernel_size strides padding pool_size activation recurrent_activation rate dilation_rate groups "
     "depth_multiplier use_bias data_format axis momentum epsilon return_sequences size target_shape dims n scale "
-    "offset factor height_factor width_factor mode alpha negative_slope max_value cropping num_heads key_dim merge_mode "
-    "output_dim interpolation height width stddev trainable"
+    "offset factor height_factor width_factor mode alpha negative_slope max_value cropping num_heads key_dim "
+    "merge_mode output_dim interpolation height width stddev trainable"
 ).split()
 
 
@@ -960,16 +960,24 @@ class _Parser:
         if any(child is None for child in children):
             return None
         name = str(entry.get("name") or config.get("name") or class_name.lower())
+        names = {child.name for child in children}
+        if len(names) < max(len(children), 1):
+            self.refuse(
+                "config-unreadable",
+                f"the model {_show(name)} has {'two layers of one name' if children else 'no layers'}",
+                "give every layer its own name and save the model again",
+            )
+            return None
         layer = _Layer(name, class_name, {"name": name}, children=children)
         layer.kind = "sequential" if class_name == "Sequential" else "functional"
         layer.declared = _declared_shape(config)
         if layer.kind == "functional":
             layer.inputs = _references(config.get("input_layers"))
             layer.outputs = _references(config.get("output_layers"))
-            if not layer.outputs:
+            if not layer.outputs or {reference[0] for reference in layer.inputs + layer.outputs} - names:
                 self.refuse(
                     "config-unreadable",
-                    f"the model {_show(name)} does not say which layer is its output",
+                    f"the model {_show(name)} does not say which of its layers are its inputs and outputs",
                     "build it with keras.Model(inputs, outputs) and save it again",
                 )
                 return None
@@ -1056,7 +1064,13 @@ class _Parser:
                 "save the model again with `model.save`",
             )
         if value is None or isinstance(value, (bool, int, float)):
-            if key not in KEYS and value not in (None, False, True):
+            if isinstance(value, int) and not -(2**64) < value < 2**64:
+                self.refuse(
+                    "config-value",
+                    f"{where} is a number beyond all measure",
+                    "build the layer with the settings that the Keras documentation lists",
+                )
+            elif key not in KEYS and value not in (None, False, True):
                 self.note("unknown-setting", f"{where} is not one that we know; it holds {_show(value)}")
         elif isinstance(value, list):
             for item in value:
@@ -1268,6 +1282,10 @@ def _modern(original, class_name, config):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+# No count of this module grows beyond, so that sums of absurd ones stay numbers that can be printed.
+HUGE = 10**30
+
+
 class _Unknown(Exception):
     """The shape depends on something that the configuration does not state."""
 
@@ -1432,7 +1450,7 @@ def _infer_normalization(name, config, shapes):
 
 
 def _elements(shape):
-    return _product(1 if size is None else size for size in shape[1:])
+    return min(_product(1 if size is None else size for size in shape[1:]), HUGE)
 
 
 def _infer_pad(name, config, shapes):
@@ -1668,6 +1686,12 @@ class _Inference:
     def _plain(self, layer, shapes):
         try:
             output, weights, flops = self._rule(layer, shapes)
+            if not all(
+                size is None or type(size) is int for shape in [output or (), *(weights or ())] for size in shape
+            ):
+                # A configuration may hold a word or a list where a number belongs.
+                raise _Unknown
+            flops = min(flops, HUGE)
         except (
             _Unknown,
             KeyError,
@@ -2260,7 +2284,7 @@ def _layer_entry(layer, stored):
         "weights": [{"name": name, "shape": list(dataset.shape), "dtype": dataset.dtype} for name, dataset in stored],
     }
     if layer.kind == "operation":
-        entry["config"]["numbers"] = layer.numbers[:8]
+        entry["config"]["numbers"] = _shown(layer.numbers)
     if layer.children:
         left = list(stored)
         entry["layers"] = []
@@ -2278,7 +2302,9 @@ def _shown(value):
             return value.get("items")
         config = value.get("config")
         return config if isinstance(config, str) else value.get("class_name")
-    return value
+    if isinstance(value, list):
+        return [_shown(item) for item in value[:16]]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_shapes(shapes):
@@ -2438,6 +2464,7 @@ class _Slice(io.RawIOBase):
 
 
 def _audit_zip(path, size, result, weights, limits, name):
+    result["kind"] = "unknown"
     try:
         _audit_zip_inside(path, size, result, weights, limits, name)
     except _Refused as refusal:
@@ -2573,6 +2600,7 @@ def _zip_bytes(archive, entry, limit):
 
 
 def _not_a_keras_zip(result, names):
+    """Names a zip that is no .keras file."""
     if any(name.endswith("data.pkl") for name in names):
         result["kind"] = "pickle"
         what, try_ = "this is a PyTorch file, a zip around a Python pickle", "train the network with Keras"

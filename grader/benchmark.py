@@ -161,9 +161,8 @@ def print_table(name, module, note, measurements):
         ratio = f"{cpu / statistics.median(base[0].cpu):.3g} ×" if base else "?"
         peak = f"{m.peak / 1e6:,.0f}" if m.peak else "?"
         wall = _seconds(statistics.median(m.wall))
-        print(
-            f"  {m.case.label:{width}}  {_seconds(cpu):>8}  {spread:>15}  {wall:>8}  {ratio:>9}  {peak:>8}  {len(m.cpu)}"
-        )
+        columns = (f"{_seconds(cpu):>8}", f"{spread:>15}", f"{wall:>8}", f"{ratio:>9}", f"{peak:>8}", str(len(m.cpu)))
+        print(f"  {m.case.label:{width}}", *columns, sep="  ")
         if m.problem:
             print(f"  {'':{width}}  stopped: {m.problem}")
     print(f"  CPU ratio: to {module.ALTERNATIVE}; peak: of a process that does only this, imports included.")

@@ -7,6 +7,7 @@ hidden pictures, models never meet student code, and neither meets a label. What
 submission, worker and data: grading again under another rubric needs no worker.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -120,8 +121,9 @@ class Evidence:
         return cls(**content, arrays=arrays)
 
 
+@functools.cache
 def worker_version():
-    """Names the code that gathers evidence.
+    """Names the code that gathers evidence, as it was when this process first asked.
 
     Returns:
         str of 12 hexadecimal digits, which change with every byte of that code.
@@ -348,7 +350,9 @@ def _run_code(evidence, submission, hidden, limits, say):
             files={"submission": scripts, "photos": photos, "photos_other": other},
             level=evidence.isolation["level"],
             progress=lambda probe_id, probe: say(f"{probe_id}: {probe['status']}"),
-            needs={probe_id: f"{CODE_PROBES[probe_id].script}.import" for probe_id in asked if ".import" not in probe_id},
+            needs={
+                probe_id: f"{CODE_PROBES[probe_id].script}.import" for probe_id in asked if ".import" not in probe_id
+            },
         )
     evidence.probes.update(result.probes)
     evidence.arrays.update(result.arrays)

@@ -364,6 +364,7 @@ class _Intake:
         self.num_entries = 0
         self.num_inner = 0
         self.sources = []
+        self.photo_folders = {}  # kind -> (parts of the folder, number of pictures)
         self.homes = set()  # folders that hold several of the assignment's files
 
     def close(self):
@@ -549,12 +550,23 @@ class _Intake:
                 )
             if why:
                 self.mapped.append({"from": _printable(best.shown), "to": role, "why": "; ".join(why)})
-            for _, other in ranked[1:]:
-                if role not in SCRIPTS or canonical_name(other.parts[-1])[1] == 0:
+            if role not in SCRIPTS:
+                # A second script of this name may be imported from where it stands; a second model is of no use.
+                for _, other in ranked[1:]:
                     self.skip(other.shown, f"{_printable(best.shown, 80)} is used as {role}")
         if root:
             self.mapped.append({"from": "/".join(root) + "/", "to": "", "why": "the files stood inside this folder"})
 
+        for kind, (folder, number) in sorted(self.photo_folders.items()):
+            if folder != (*root, "photos", kind):
+                guess = "" if _kind_of_set(folder) else " (which of the two is for training is a guess)"
+                self.mapped.append(
+                    {
+                        "from": _printable("/".join(folder) or ".") + "/",
+                        "to": f"photos/{kind}/",
+                        "why": f"{number} labelled photos stood there{guess}",
+                    }
+                )
         for entry, target in photos.items():
             chosen[entry] = target
             self.taken[target.casefold()] = entry.shown
@@ -634,16 +646,7 @@ class _Intake:
             pictures = sets[folder][1]
             for entry in pictures:
                 chosen[entry] = "/".join(("photos", kind, *entry.parts[len(folder) :]))
-            if folder[-2:] != ("photos", kind):
-                place = "/".join(folder) or "."
-                guess = "" if _kind_of_set(folder) else " (which of the two is for training is a guess)"
-                self.mapped.append(
-                    {
-                        "from": _printable(place) + "/",
-                        "to": f"photos/{kind}/",
-                        "why": f"{len(pictures)} labelled photos stood there{guess}",
-                    }
-                )
+            self.photo_folders[kind] = (folder, len(pictures))
         return chosen
 
     # Copying ---------------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def judge(rubric, cases):
     """
     works = [Work(evidence, hidden, rubric.thresholds[hidden.name]) for evidence, hidden in cases]
     plugin = _Judge(rubric, works)
-    options = ["-q", "--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    options = ["--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider", "-p", "no:terminal"]
     options += ["-c", str(CHECKS / "pytest.ini"), f"--rootdir={CHECKS}", str(CHECKS)]
     with contextlib.redirect_stdout(io.StringIO()):
         status = pytest.main(options, plugins=[plugin])

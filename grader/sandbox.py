@@ -152,21 +152,29 @@ class Bubblewrap(Rlimits):
     def command(self, arguments, root, limits):
         """Wraps the command that starts the worker."""
         box = str(self.inside(root))
-        command = [
-            shutil.which("bwrap"),
-            *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"),
-            *("--ro-bind", "/usr", "/usr"),
-        ]
+        command = [shutil.which("bwrap"), "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+        if os.geteuid() == 0:
+            # Without a user namespace, in which root would stay the root that the kernel's limits spare; start.py
+            # gives up these two rights when it becomes another user.
+            command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+            command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        else:
+            command += ["--unshare-all"]
+        command += ["--hostname", "sandbox", "--ro-bind", "/usr", "/usr"]
         for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
             if os.path.islink(name):
                 command += ["--symlink", os.readlink(name), name]
             elif os.path.isdir(name):
                 command += ["--ro-bind", name, name]
+        command += ["--dir", "/etc"]
         for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts"):
             command += ["--ro-bind-try", name, name]
         # A virtual environment needs the Python it was made from.
         for name in dict.fromkeys((os.path.realpath(sys.base_prefix), sys.base_prefix, sys.prefix)):
             if not name.startswith("/usr/"):
+                # Parents that bubblewrap makes by itself can be entered by root alone.
+                for parent in reversed(Path(name).parents[:-1]):
+                    command += ["--dir", str(parent)]
                 command += ["--ro-bind", name, name]
         command += ["--proc", "/proc", "--dev", "/dev", "--size", str(64 * 2**20), "--tmpfs", "/dev/shm"]
         command += ["--dir", box, "--ro-bind", str(root / "kit"), f"{box}/kit"]
@@ -238,7 +246,9 @@ def _run_canary(level):
                 "grader_pid": decoy.pid,
                 "port": listener.getsockname()[1],
             }
-            with Worker("grader.worker.canary", job, level=level.name, limits=limits_from({"file_megabytes": 16})) as worker:
+            with Worker(
+                "grader.worker.canary", job, level=level.name, limits=limits_from({"file_megabytes": 16})
+            ) as worker:
                 answer, _, _ = worker.run("canary", 20)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 decoy.wait(0.05)
@@ -347,7 +357,10 @@ class Worker:
                 shutil.copyfile(source, target)
         for name, array in self._arrays.items():
             np.save(self.root / "inbox" / "arrays" / f"{name}.npy", np.asarray(array), allow_pickle=False)
-        user = os.getuid()
+        self._user = secrets.choice(range(20_000, 60_000)) if os.geteuid() == 0 else None
+        if self._user is not None:
+            self._hand_over()
+        user = os.getuid() if self._user is None else self._user
         running = 0
         if sys.platform.startswith("linux"):
             for pid in processes.process_table():
@@ -356,7 +369,20 @@ class Worker:
                     running += len(os.listdir(f"{folder}/task")) if os.stat(folder).st_uid == user else 0
         limits = {**self.limits, "processes_before": running if sys.platform.startswith("linux") else 4000}
         with open(self.root / "inbox" / "job.json", "w", encoding="utf-8") as file:
-            json.dump({**self._job, "limits": limits}, file)
+            json.dump({**self._job, "limits": limits, "user": self._user}, file)
+        os.chmod(file.name, 0o644)
+
+    def _hand_over(self):
+        """Gives the sandbox's folders to its user: some to read, some to write."""
+        for name in ("", "outbox", "home", "tmp", "work"):
+            os.chown(self.root / name, self._user, self._user)
+        for place in ("inbox", "kit"):
+            os.chmod(self.root / place, 0o755)
+            for folder, folders, files in os.walk(self.root / place):
+                for name in folders:
+                    os.chmod(os.path.join(folder, name), 0o755)
+                for name in files:
+                    os.chmod(os.path.join(folder, name), 0o644)
 
     def _environment(self):
         inside = self.level.inside(self.root)
@@ -410,12 +436,16 @@ class Worker:
         self._stdout = _Drain(self._process.stdout, keep)
         self._stderr = _Drain(self._process.stderr, keep)
         self._buffer = b""
-        answer = self._read_line(time.monotonic() + self.limits["start_seconds"])
+        began = time.monotonic()
+        answer = self._read_line(began + self.limits["start_seconds"])
         if answer is None or "ready" not in answer:
-            code = self._process.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.2)
+            code, took = self._process.poll(), time.monotonic() - began
+            end = f"ended with exit code {code}" if code is not None else "did not become ready"
             raise WorkerFault(
-                f"{self.module} did not start within {self.limits['start_seconds']} s under {self.level.name}"
-                f" (exit code {code}). Its last words: {self._stderr.text()[-1500:].strip() or 'none'}"
+                f"{self.module} {end} within {took:.0f} s under {self.level.name}. "
+                f"Its last words: {self._stderr.text()[-1500:].strip() or 'none'}"
             )
         self.versions = answer["ready"]
         table = processes.process_table()
@@ -451,12 +481,13 @@ class Worker:
         """Whether the fork server can take another probe."""
         return self._process is not None and self._process.poll() is None
 
-    def run(self, probe_id, seconds):
+    def run(self, probe_id, seconds, extra_seconds=0.0):
         """Runs one probe and waits for its end, watching it.
 
         Args:
             probe_id: str, a key of `schema.PROBES`.
             seconds: float, its time limit.
+            extra_seconds: float, for what is not the function's own, such as importing the script again.
 
         Returns:
             (dict, dict, dict): the probe's `{"status", "message", "facts", "seconds"}`, its arrays by name, its usage.
@@ -467,11 +498,13 @@ class Worker:
             os.chmod(outbox, 0o700)
             os.chmod(self.root / "work", 0o700)
         (outbox / name).mkdir()
+        if self._user is not None:
+            os.chown(outbox / name, self._user, self._user)
         self._stdout.clear()
         self._stderr.clear()
         began = time.monotonic()
         self._send({"run": probe_id, "into": name})
-        ended, reason = self._wait(began, seconds)
+        ended, reason = self._wait(began, seconds + extra_seconds)
         took = round(time.monotonic() - began, 4)
         if ended is None:
             self.kill()
@@ -553,7 +586,10 @@ class Worker:
             return "memory"
         if sum(table[pid].state != "Z" for pid in pids) > self.limits["processes"]:
             return "processes"
-        if check_disk and _bytes_in(self.root, ("outbox", "home", "tmp", "work")) > self.limits["disk_megabytes"] * 2**20:
+        if (
+            check_disk
+            and _bytes_in(self.root, ("outbox", "home", "tmp", "work")) > self.limits["disk_megabytes"] * 2**20
+        ):
             return "disk"
         if elapsed > seconds and self._overdue(elapsed, seconds, sum(table[pid].cpu_seconds for pid in pids)):
             return "timeout"
@@ -575,7 +611,7 @@ class Worker:
             found = set(processes.descendants(self._process.pid, table))
             found |= {pid for pid, started in self._seen.items() if pid in table and table[pid].started == started}
             found |= {pid for pid, process in table.items() if process.session == self._process.pid}
-            found |= {pid for pid in table if _has_mark(pid, self._mark)}
+            found |= {pid for pid in table if _has_mark(pid, self._mark) or _user_of(pid) == self._user}
             if self._process.returncode is None:
                 found.add(self._process.pid)
             return [pid for pid in found if pid != os.getpid() and pid in table and table[pid].state != "Z"]
@@ -628,6 +664,14 @@ def _has_mark(pid, mark):
             return f"EXPRESSIONS_SANDBOX={mark}".encode() in file.read()
     except OSError:
         return False
+
+
+def _user_of(pid):
+    """Returns a process' user id; -1 where it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
 
 
 def _bytes_in(root, names):
@@ -799,9 +843,7 @@ def _read_array(folder, name, max_bytes):
 # Many probes -------------------------------------------------------------------------------------------------------
 
 
-def run_worker(
-    module, job=None, inbox=None, limits=None, probes=(), files=None, level=None, progress=None, needs=None
-):
+def run_worker(module, job=None, inbox=None, limits=None, probes=(), files=None, level=None, progress=None, needs=None):
     """Runs probes, each once, starting another fork server whenever one dies.
 
     Args:
@@ -841,8 +883,7 @@ def run_worker(
                     result.cpu_seconds += worker.start_cpu_seconds
                 # An import inside a probe takes as long as it took alone.
                 extra = before["seconds"] if before is not None else 0.0
-                seconds = limits[schema.PROBES[probe_id].limit] + extra
-                answer, arrays, usage = worker.run(probe_id, seconds)
+                answer, arrays, usage = worker.run(probe_id, limits[schema.PROBES[probe_id].limit], extra)
                 result.cpu_seconds += usage.get("cpu_seconds") or 0.0
             waiting.pop(0)
             if answer["status"] in ("processes", "disk"):

@@ -308,10 +308,15 @@ class Reader:
             if module is None or module.tree is None:
                 continue
             self._follow_main(module)
-            for function in list(self.functions):
-                if function.module is module and not isinstance(function.node, ast.Lambda) and function.name != "main":
-                    self._run = (name, function.name)
-                    self.results[self._run] = self.call_function(function, None, None)
+            for bound, term in list(module.scope.items()):
+                if term.kind == "function" and bound != "main":
+                    self._run = (name, bound)
+                    self.results[self._run] = self.call_function(self.functions[term.parts[0]], None, None)
+
+    def function_of(self, run):
+        """Returns the `Function` that a run has followed, wherever it is written; `None` for "main" and "import"."""
+        term = self.modules[run[0]].scope.get(run[1])
+        return self.functions[term.parts[0]] if term is not None and term.kind == "function" else None
 
     def load(self, name):
         """Returns the module of one file of the folder, following its top level once; `None` if there is none."""

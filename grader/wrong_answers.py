@@ -183,7 +183,7 @@ def _start(node):
 def scripts_of(name, variant):
     """Returns the scripts of a wrong answer: `{file name: text}`."""
     scripts = reference_scripts()
-    if name in WHOLE:
+    if name in WHOLE or name == "reference":
         return scripts
     text = (CASES / name / f"{variant}.py").read_text(encoding="utf-8")
     for filename, changes in sections(text).items():
@@ -207,8 +207,8 @@ def build(name, variant, folder, reference_models, photos=None, fer2013=None):
     """Lays out a wrong answer as a student would submit it: scripts, models, photos and write-up.
 
     Args:
-        name: a case, one of `names()`.
-        variant: one of `variants(name)`.
+        name: a case, one of `names()`, or `"reference"` for the right answer.
+        variant: one of `variants(name)`; `None` for a case that has only one.
         folder: path of the submission to make; it must not exist.
         reference_models: folder with the reference's `model_*.h5`.
         photos: folder with `train` and `test`; the synthetic class's by default.
@@ -221,16 +221,18 @@ def build(name, variant, folder, reference_models, photos=None, fer2013=None):
     Raises:
         ValueError: no such case or variant, or the folder exists.
     """
-    if name not in names() or variant not in variants(name):
+    if variant is None and name in WHOLE:
+        variant = "whole"
+    if name != "reference" and (name not in names() or variant not in variants(name)):
         raise ValueError(f"There is no wrong answer {name}/{variant}. Wanted one of {', '.join(names())}.")
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} exists already. Wanted the path of a folder to make.")
-    case = expected(name)[variant]
+    recipes = {} if name == "reference" else expected(name)[variant]["models"]
     write_scripts(name, variant, folder)
     for filename in MODELS:
         source = Path(reference_models) / filename
-        if filename not in case["models"] and source.exists():
+        if filename not in recipes and source.exists():
             _link(source, folder / filename)
     if photos is None:
         from expressions.synthetic import ensure_photos
@@ -239,8 +241,8 @@ def build(name, variant, folder, reference_models, photos=None, fer2013=None):
     for part in ("train", "test"):
         shutil.copytree(Path(photos) / part, folder / "photos" / part)
     (folder / "writeup.pdf").write_bytes(WRITEUP)
-    if case["models"]:
-        _train(folder, case["models"], fer2013)
+    if recipes:
+        _train(folder, recipes, fer2013)
     if name in WHOLE:
         WHOLE[name](folder)
     return folder
@@ -368,9 +370,8 @@ def readme():
         "| case | lesson |",
         "|---|---|",
     ]
-    mistakes = sorted(set(names()) - set(WHOLE), key=CODES.index)
-    wholes = [name for name in WHOLE if name in names()]
-    lines += [f"| `{name}` | {expected(name)['lesson']} |" for name in itertools.chain(mistakes, wholes)]
+    mistakes = [name for name in names() if name not in WHOLE]
+    lines += [f"| `{name}` | {expected(name)['lesson']} |" for name in itertools.chain(mistakes, WHOLE)]
     return "\n".join(lines) + "\n"
 
 

@@ -32,7 +32,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.size is not None and options.size < 1:
         parser.error(f"--size is {options.size}; wanted at least 1")
-    if options.cache and (options.size or options.seed or options.kind == "sheet"):
+    if options.cache and ((options.size, options.seed) != (None, None) or options.kind == "sheet"):
         parser.error("--cache keeps the preset's own size and seed, and no sheets")
 
     preset = PRESETS[options.preset]
@@ -50,9 +50,10 @@ def main(arguments=None):
         num_subjects = options.size or preset.num_subjects
         files.write_faces(options.out, num_subjects, seed, options.preset, files.Progress("People"))
     elif options.kind == "photos":
-        files.write_photos(options.out, seed, files.Progress("Portraits"))
+        subject = preset.subject if options.seed is None else options.seed
+        files.write_photos(options.out, subject, files.Progress("Portraits"))
     else:
-        print(*files.write_sheets(options.out, seed, options.preset, options.jobs), sep="\n")
+        print(*files.write_sheets(options.out, seed, options.preset, options.seed, options.jobs), sep="\n")
 
 
 if __name__ == "__main__":

@@ -209,7 +209,15 @@ def _fields(points, lip):
 
 
 def _flat(fields):
-    return fields.reshape(len(fields), -1).astype(np.float32)
+    return fields.reshape(len(fields), -1)
+
+
+def _combine(coefficients, fields):
+    """Returns `(num_faces, num_points, 3)` float32 from weights `(num_faces, 63)` and flat fields.
+
+    The product is taken in float64 and rounded after, so that it does not depend on how many threads share it.
+    """
+    return (coefficients @ fields).astype(np.float32).reshape(len(coefficients), -1, 3)
 
 
 class FaceModel:
@@ -318,22 +326,20 @@ class FaceModel:
             intensities: float array `(num_faces, 34)`, action units 0 … 5, +x side then −x side.
 
         Returns:
-            float32 array `(num_faces, 63)`.
+            float64 array `(num_faces, 63)`.
         """
-        return np.concatenate(
-            [np.ones((len(identity), 1)), identity, np.asarray(intensities) / MAX_INTENSITY], axis=1
-        ).astype(np.float32)
+        return np.concatenate([np.ones((len(identity), 1)), identity, np.asarray(intensities) / MAX_INTENSITY], axis=1)
 
     def points(self, coefficients):
         """Returns all points of the faces, mesh first.
 
         Args:
-            coefficients: float32 array `(num_faces, 63)` of `coefficients()`.
+            coefficients: float64 array `(num_faces, 63)` of `coefficients()`.
 
         Returns:
             float32 array `(num_faces, num_points, 3)`, metres.
         """
-        points = (coefficients @ self._position).reshape(len(coefficients), -1, 3)
+        points = _combine(coefficients, self._position)
         upper, lower = self._separated
         above, below = points[:, upper, 1], points[:, lower, 1]
         overlap = np.maximum(below + 2e-4 - above, 0) / 2
@@ -343,7 +349,7 @@ class FaceModel:
 
     def normals(self, coefficients):
         """Returns unit normals of the vertices: float32 array `(num_faces, 1220, 3)`, out of the face."""
-        a, b = ((coefficients @ slope).reshape(len(coefficients), -1, 3) for slope in (self._slope_u, self._slope_v))
+        a, b = _combine(coefficients, self._slope_u), _combine(coefficients, self._slope_v)
         normals = np.stack(
             [
                 a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
@@ -356,7 +362,7 @@ class FaceModel:
 
     def hollows(self, coefficients):
         """Returns how much higher the neighbourhood lies than the vertex: float32 `(num_faces, 1220, 3)`, metres."""
-        return (coefficients @ self._hollow).reshape(len(coefficients), -1, 3)
+        return _combine(coefficients, self._hollow)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ it there afterwards. A file appears whole or not at all, and is made again when 
 changed since; `manifest.json` beside it says what it was made from.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,7 +25,7 @@ from expressions.synthetic.presets import PRESETS, preset_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # Raise it whenever the same seed would give other faces: every cached file is then made again.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 4
 USAGES = ("Training", "PublicTest", "PrivateTest")
 _PORTRAIT_TAKES = {"train": 0, "test": 1}
 
@@ -112,12 +113,12 @@ def write_faces(path, num_subjects, seed, preset="default", progress=None):
         progress(num_subjects, num_subjects)
 
 
-def write_photos(folder, seed, progress=None):
+def write_photos(folder, subject, progress=None):
     """Writes `train/` and `test/`, seven portraits of one person each, named after their emotions.
 
     Args:
         folder: where to write; files of the same names are replaced.
-        seed: int, who it is.
+        subject: int, who it is.
         progress: None, or a function of `(num_done, num_photos)`.
     """
     from expressions.synthetic.portraits import make_portraits
@@ -125,39 +126,35 @@ def write_photos(folder, seed, progress=None):
     total = len(_PORTRAIT_TAKES) * len(EMOTIONS)
     for part, take in _PORTRAIT_TAKES.items():
         (Path(folder) / part).mkdir(parents=True, exist_ok=True)
-        portraits, labels = make_portraits(seed, take)
+        portraits, labels = make_portraits(subject, take)
         for portrait, label in zip(portraits, labels, strict=True):
             Image.fromarray(portrait).save(Path(folder) / part / f"{EMOTIONS[label].lower()}.png", compress_level=3)
         if progress:
             progress((take + 1) * len(EMOTIONS), total)
 
 
-class _replacing:
-    """Context that gives a temporary path beside `path` and moves it there if nothing went wrong."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        # The ending stays, because it decides the format.
-        self.temporary = self.path.with_name(f".{uuid.uuid4().hex[:8]}-{self.path.name}")
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, error, *_):
-        if error is None:
-            if self.path.is_dir():
-                shutil.rmtree(self.path, ignore_errors=True)
-            try:
-                os.replace(self.temporary, self.path)
-            except OSError:
-                # Another process put its own folder there in the meantime; it holds the same files.
-                if not self.path.is_dir():
-                    raise
-        if self.temporary.is_dir():
-            shutil.rmtree(self.temporary, ignore_errors=True)
+@contextlib.contextmanager
+def _replacing(path):
+    """Gives a temporary path beside `path`, and moves it there if nothing went wrong."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays, because it decides the format.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            # Another process put its own folder there in the meantime; it holds the same files.
+            if not path.is_dir():
+                raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            self.temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def cache_folder(preset, root=None):
@@ -200,7 +197,8 @@ def _recipe(kind, preset):
     }[kind]
     digest = hashlib.sha256(json.dumps({name: settings[name] for name in wanted}, sort_keys=True).encode())
     sizes = {name: settings[name] for name in wanted if name.startswith("num_")}
-    return {"generator": GENERATOR_VERSION, "seed": settings["seed"], **sizes, "settings": digest.hexdigest()[:16]}
+    seed = settings["subject" if kind == "photos" else "seed"]
+    return {"generator": GENERATOR_VERSION, "seed": seed, **sizes, "settings": digest.hexdigest()[:16]}
 
 
 def _manifest(folder):
@@ -246,7 +244,7 @@ def _ensure(kind, name, preset, root, jobs):
         write_faces(path, settings.num_subjects, settings.seed, preset, progress)
     else:
         with _replacing(path) as temporary:
-            write_photos(temporary, settings.seed, Progress(f"Making the synthetic class ({preset}), portraits"))
+            write_photos(temporary, settings.subject, Progress(f"Making the synthetic class ({preset}), portraits"))
     with _replacing(folder / "manifest.json") as temporary:
         temporary.write_text(json.dumps({**_manifest(folder), kind: recipe}, indent=1) + "\n", encoding="utf-8")
     return path
@@ -279,13 +277,14 @@ def ensure_photos(preset="default", root=None):
     return _ensure("photos", "photos", preset, root, None)
 
 
-def write_sheets(folder, seed, preset="default", jobs=None):
+def write_sheets(folder, seed, preset="default", subject=None, jobs=None):
     """Draws contact sheets for a look at the class.
 
     Args:
         folder: where to write `images.png`, `portraits.png` and `meshes.png`.
         seed: int.
         preset: str or Preset.
+        subject: int, the person of the portraits, or None for the preset's.
         jobs: int, number of processes; None takes all cores.
 
     Returns:
@@ -297,7 +296,7 @@ def write_sheets(folder, seed, preset="default", jobs=None):
     folder.mkdir(parents=True, exist_ok=True)
     sheets = {
         "images.png": image_sheet(seed, preset, jobs),
-        "portraits.png": portrait_sheet(seed),
+        "portraits.png": portrait_sheet(preset_of(preset).subject if subject is None else subject),
         "meshes.png": cloud_sheet(seed, preset),
     }
     for name, sheet in sheets.items():

@@ -106,10 +106,8 @@ class Painter:
         self.strength = dict(zip(COLUMN_OF, (intensities / MAX_INTENSITY).tolist(), strict=True))
         self.look = appearance
         self._find_head()
-        style, volume, rise, long_hair, fringe = (
-            STYLE_NAMES[appearance["hair"]],
-            *HAIR_STYLES[STYLE_NAMES[appearance["hair"]]][1:],
-        )
+        style = STYLE_NAMES[appearance["hair"]]
+        _, volume, rise, long_hair, fringe = HAIR_STYLES[style]
         volume = volume * appearance["hair_length"]
 
         image = self._background()
@@ -120,7 +118,7 @@ class Painter:
         draw = ImageDraw.Draw(image)
         for side in SIDES:
             draw.polygon(self.shape["nostril" + side], fill=self._ink(appearance["skin"] * 0.30))
-        self._mouth(image)
+        self._mouth(image, skin)
         self._eyes(image)
         draw = ImageDraw.Draw(image)
         if style != "bald":
@@ -247,7 +245,7 @@ class Painter:
         copy = image.copy()
         return copy, ImageDraw.Draw(copy), mask
 
-    def _mouth(self, image):
+    def _mouth(self, image, skin):
         look, unit, up = self.look, self.unit, self.up
         upper, lower = self.points[self._index["lip_upper_inner"]], self.points[self._index["lip_lower_inner"]]
         lip = look["skin"] * (1 - look["lip_redness"]) + np.array([168, 62, 66]) * look["lip_redness"]
@@ -266,6 +264,8 @@ class Painter:
                 pen.ellipse([x - 14 * unit, y - 6 * unit, x + 14 * unit, y + 6 * unit], fill=self._ink((150, 70, 70)))
             self._teeth(pen, opening)
             image.paste(inner, mask=mask)
+            # Vertices round an open mouth face up and down: their shade would leave the teeth grey.
+            ImageDraw.Draw(skin).polygon(self.shape["mouth"], fill=90)
             draw = ImageDraw.Draw(image)
         else:
             seam = 0.5 * (upper + lower)

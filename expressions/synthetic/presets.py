@@ -66,7 +66,8 @@ class Preset:
     Attributes:
         num_images: dict from FER-2013's usage to a number of images.
         num_subjects: int, people with one cloud per emotion.
-        seed: int.
+        seed: int, of images and clouds.
+        subject: int, the person of the portraits.
         images: ImageKnobs.
         clouds: CloudKnobs.
     """
@@ -74,6 +75,7 @@ class Preset:
     num_images: dict
     num_subjects: int
     seed: int = 6835
+    subject: int = 1
     images: ImageKnobs = field(default_factory=ImageKnobs)
     clouds: CloudKnobs = field(default_factory=CloudKnobs)
 

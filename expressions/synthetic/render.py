@@ -59,18 +59,18 @@ def project(points, pixels_per_metre, centre_x, centre_y, distance):
 def _blur_matrix(size, sigma):
     offset = np.arange(size)[:, None] - np.arange(size)[None]
     kernel = np.exp(-0.5 * (offset / sigma) ** 2) * (np.abs(offset) <= 3 * sigma + 0.5)
-    return (kernel / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)
+    return kernel / (sigma * np.sqrt(2 * np.pi))
 
 
 def blur(maps, sigma):
     """Blurs maps by a Gaussian; outside the map counts as zero.
 
     Args:
-        maps: float32 array `(n, height, width)`.
+        maps: float array `(n, height, width)`.
         sigma: float, cells.
 
     Returns:
-        float32 array of the same shape.
+        float64 array of the same shape.
     """
     return _blur_matrix(maps.shape[1], sigma) @ maps @ _blur_matrix(maps.shape[2], sigma)
 
@@ -117,7 +117,7 @@ def shading(positions, normals, hollows, light, ambient, size, cell=1, sigma=1.3
 
     def spread(values):
         sums = np.bincount(index, values.ravel(), num_faces * rows * columns)
-        return blur(sums.reshape(num_faces, rows, columns).astype(np.float32), sigma)
+        return blur(sums.reshape(num_faces, rows, columns), sigma)
 
     total, mass = spread(value * weight), spread(weight)
     # Where no vertex is near, a wide average takes over, and far from the face the mean.
@@ -125,7 +125,7 @@ def shading(positions, normals, hollows, light, ambient, size, cell=1, sigma=1.3
     share = 0.03 * mass.mean((1, 2), keepdims=True)
     mean = ((value * weight).sum(1) / weight.sum(1))[:, None, None]
     wide = (wide_total + 0.1 * share * mean) / (wide_mass + 0.1 * share)
-    return (total + wide * share) / (mass + share)
+    return ((total + wide * share) / (mass + share)).astype(np.float32)
 
 
 def expose(pictures, contrast):

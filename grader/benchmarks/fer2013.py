@@ -36,7 +36,6 @@ def cases(quick):
             note,
             [
                 Case(ALTERNATIVE, f"{HERE}:read_with_pandas", [str(path)], needs="pandas"),
-                Case("pandas + str.split", f"{HERE}:read_with_pandas_split", [str(path)], needs="pandas"),
                 Case("split, int of each", f"{HERE}:read_with_split", [str(path)]),
                 Case("line by line, fromstring", f"{HERE}:read_lines", [str(path)]),
                 Case("ours: every row checked", f"{HERE}:load_checked_arrays", [str(path)]),
@@ -73,15 +72,6 @@ def read_with_pandas(path):
 
     table = pandas.read_csv(path)
     images = np.stack([np.fromstring(text, dtype=np.uint8, sep=" ") for text in table["pixels"]])
-    return _summary(images.reshape(-1, 48, 48), table["emotion"].to_numpy())
-
-
-def read_with_pandas_split(path):
-    """The other way of notebooks."""
-    import pandas
-
-    table = pandas.read_csv(path)
-    images = np.array(table["pixels"].str.split(" ").tolist(), dtype=object).astype(np.uint8)
     return _summary(images.reshape(-1, 48, 48), table["emotion"].to_numpy())
 
 
@@ -140,7 +130,7 @@ def _import_loader():
     import expressions.fer2013_arrays  # noqa: F401
 
 
-read_with_pandas.prepare = read_with_pandas_split.prepare = _import_pandas
+read_with_pandas.prepare = _import_pandas
 load_checked_arrays.prepare = load_checked_arrays_cached.prepare = load_strings.prepare = _import_loader
 
 

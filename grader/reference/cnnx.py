@@ -24,7 +24,7 @@ GRID_SIZE = 24
 TEST_FRACTION = 0.2
 BATCH_SIZE = 32
 MODEL_4_EPOCHS = 30
-MODEL_EC1_EPOCHS = 30
+MODEL_EC1_EPOCHS = 10
 
 
 # --- Step 10: from points to voxels ----------------------------------------------------------------------------------
@@ -112,26 +112,36 @@ def make_model_ec1():
         compiled `keras.Model`, shapes as `make_model_4`.
     """
     # BEGIN SOLUTION EC1: Improve the network until it is right for at least 42 % of the test clouds.
-    # What an expression moves is a few millimetres, less than a cell: blurring the counts first turns "which cell" into
-    # "where between cells", and batch normalisation makes the small differences large.
-    inputs = keras.Input(shape=(GRID_SIZE, GRID_SIZE, GRID_SIZE, 1))
-    x = layers.Rescaling(1 / 4)(inputs)
-    for filters in (16, 32, 64):
-        x = layers.Conv3D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-        x = layers.MaxPool3D()(x)  # 24 → 12 → 6 → 3
-    x = layers.Flatten()(x)
-    x = layers.Dropout(0.5)(x)
-    outputs = layers.Dense(NUM_CLASSES, activation="softmax")(x)
-    model = keras.Model(inputs, outputs, name="model_ec1")
-    model.compile(
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
-        optimizer=keras.optimizers.AdamW(1e-3, weight_decay=0.02),
-        metrics=["accuracy"],
-    )
+    # Wider networks, batch normalisation and label smoothing did worse than model_4 on 40 training subjects: what is
+    # missing is faces. So this is model_4's network again, and `vary_clouds` makes eight clouds out of each.
+    model = keras.models.clone_model(make_model_4())
+    model.compile(loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"])
     # END SOLUTION
     return model
+
+
+def vary_clouds(points, num_copies=7, seed=0):
+    """Makes more clouds out of few, for training: mirrored, shifted by about 2 mm, scaled by about 2 %.
+
+    Args:
+        points: float array of shape `(num_clouds, n, 3)`, metres.
+        num_copies: int, new clouds for each given one.
+        seed: int.
+
+    Returns:
+        float array of shape `(num_copies * num_clouds, n, 3)`, copy by copy in the order of the given clouds.
+    """
+    # BEGIN SOLUTION EC1: Return changed copies of the clouds that a person could still read.
+    random = np.random.default_rng(seed)
+    copies = []
+    for copy in range(num_copies):
+        mirror = np.array([-1 if copy % 2 == 0 else 1, 1, 1])
+        scale = random.normal(1, 0.02, (len(points), 1, 3))
+        shift = random.normal(0, 0.002, (len(points), 1, 3))
+        copies.append(points * mirror * scale + shift)
+    varied = np.concatenate(copies)
+    # END SOLUTION
+    return varied
 
 
 # --- Everything together ---------------------------------------------------------------------------------------------
@@ -176,8 +186,12 @@ def main():
     report_training(model_4, "model_4.h5", history, splits)
 
     # BEGIN SOLUTION EC1: Train your better network and save it as model_ec1.h5.
+    varied = vary_clouds(clouds.points[train_rows])
+    x_varied = np.stack([voxelize(points) for points in varied])[..., np.newaxis]
+    x_many = np.concatenate([x_train, x_varied])
+    y_many = np.concatenate([y_train, np.tile(y_train, (len(varied) // len(y_train), 1))])
     model_ec1 = make_model_ec1()
-    history = model_ec1.fit(x_train, y_train, batch_size=BATCH_SIZE, epochs=arguments.epochs or MODEL_EC1_EPOCHS)
+    history = model_ec1.fit(x_many, y_many, batch_size=BATCH_SIZE, epochs=arguments.epochs or MODEL_EC1_EPOCHS)
     model_ec1.save("model_ec1.h5", include_optimizer=False)
     report_training(model_ec1, "model_ec1.h5", history, splits)
     # END SOLUTION

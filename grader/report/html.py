@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expressions.labels import EMOTIONS
 from grader.outcome import CANNOT_GRADE, FAILED, GRADER_FAULT, PASSED
-from grader.report.text import feedback_lines, status_words
+from grader.report.text import feedback_lines, points_words, status_words
 
 STYLE = Path(__file__).with_name("style.css")
 MODELS = ("model_1", "model_2", "model_3", "model_4", "model_ec1")
@@ -70,7 +70,7 @@ def _head_of(result):
     notices = "".join(f"<p class='quiet'>{escape(notice)}</p>" for notice in result.notices)
     return (
         f"<h1>{escape(result.name)}</h1>"
-        f"<div class='score'><strong>{result.total:g}</strong>of {result.max_points:g} automatic points</div>"
+        f"<div class='score'><strong>{result.total:g}</strong>{escape(points_words(result))}</div>"
         f"<div class='bar' role='img' aria-label='{share:.0%} of the points'>"
         f"<span style='width:{min(share, 1):.1%}'></span></div>{provisional}"
         f"<p class='quiet'>Thresholds: {escape(result.data_name)}.</p>{notices}"

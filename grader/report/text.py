@@ -48,6 +48,13 @@ def feedback_lines(outcome):
     return [(label, text) for label, text in pairs if text]
 
 
+def points_words(result):
+    """The total in words: `"80 of 80 automatic points, and 5 of extra credit"`."""
+    extra = sum(outcome.points or 0.0 for outcome in result.outcomes if outcome.extra)
+    words = f"{result.total - extra:g} of {result.max_points:g} automatic points"
+    return f"{words}, and {extra:g} of extra credit" if extra else words
+
+
 def render(result):
     """Returns the whole feedback as text of at most `WIDTH` columns.
 
@@ -55,7 +62,7 @@ def render(result):
         result: `grader.outcome.Result`.
     """
     id_width = max(len(outcome.item) for outcome in result.outcomes) + 2
-    lines = [f"{result.name}: {result.total:g} of {result.max_points:g} automatic points" + _provisional(result)]
+    lines = [f"{result.name}: {points_words(result)}{_provisional(result)}"]
     lines += [f"Thresholds: {result.data_name}. {sentence}" for sentence in result.notices[:1]]
     lines += result.notices[1:]
     lines.append("")

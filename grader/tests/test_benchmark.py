@@ -44,7 +44,7 @@ def test_the_peak_memory_of_a_case_is_its_own():
     assert small["answer"] == 2 and 0 < small["peak"] < ballast.nbytes
 
 
-@pytest.mark.parametrize("read", ["read_with_pandas", "read_with_pandas_split", "read_with_split", "read_lines"])
+@pytest.mark.parametrize("read", ["read_with_pandas", "read_with_split", "read_lines"])
 def test_every_way_to_read_a_csv_gives_the_same_images(tmp_path, read):
     if "pandas" in read:
         pytest.importorskip("pandas")

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -201,6 +203,25 @@ def test_the_number_of_processes_does_not_change_the_images(workers, monkeypatch
     assert (one[1] == two[1]).all()
 
 
+def test_the_number_of_threads_does_not_change_a_bit():
+    code = "import hashlib, sys; from expressions.synthetic.images import plan_images, render_images; "
+    code += "from expressions.synthetic.presets import ImageKnobs; "
+    code += "images, landmarks = render_images(plan_images(64, 3, ImageKnobs())); "
+    code += "print(hashlib.sha256(images.tobytes() + landmarks.tobytes()).hexdigest())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=files.ROOT,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
 def test_images_are_as_bright_and_as_contrasty_as_fer2013():
     images = make_images(200, seed=5)[0].astype(float)
     # FER-2013's medians are 128 and 54; a tenth of its pictures has a standard deviation under 38.
@@ -385,8 +406,6 @@ def test_the_command_line_writes_each_kind(tmp_path):
 
 
 def test_importing_the_package_loads_neither_numpy_nor_pillow_modules_of_it():
-    import subprocess
-
     code = "import sys, expressions.synthetic; sys.exit('expressions.synthetic.face' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=files.ROOT).returncode == 0
 

@@ -1,11 +1,14 @@
 """A submission as small as it can be and still right: three scripts, photos, and models of one dense layer."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-CNN = '''
+CNN = """
 import keras
 import numpy as np
 from keras import layers
@@ -43,9 +46,9 @@ def make_model_2():
     )
     model.compile(loss="categorical_crossentropy", optimizer="adam")
     return model
-'''
+"""
 
-TRANSFER = '''
+TRANSFER = """
 import numpy as np
 import keras
 from PIL import Image
@@ -69,9 +72,9 @@ def personalize(model, images, labels):
     model.compile(loss="sparse_categorical_crossentropy", optimizer=keras.optimizers.Adam(1e-3))
     model.fit(images, labels, epochs=10, verbose=0)
     return model
-'''
+"""
 
-CNNX = '''
+CNNX = """
 import numpy as np
 
 LOW, HIGH = np.array([-0.1, -0.13, -0.06]), np.array([0.1, 0.11, 0.1])
@@ -107,12 +110,12 @@ def make_model_4():
     )
     model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
     return model
-'''
+"""
 
 SCRIPTS = {"cnn.py": CNN, "transfer.py": TRANSFER, "cnnx.py": CNNX}
 
 # Runs in a process of its own: the tests' process stays without TensorFlow.
-MAKE_MODELS = '''
+MAKE_MODELS = """
 import sys
 import keras
 import numpy as np
@@ -123,14 +126,14 @@ keras.utils.set_random_seed(1)
 
 
 def dense(shape):
-    return keras.Sequential(
-        [keras.Input(shape), layers.Flatten(), layers.Dense(3, activation="relu"), layers.Dense(7, activation="softmax")]
-    )
+    hidden, last = layers.Dense(3, activation="relu"), layers.Dense(7, activation="softmax")
+    return keras.Sequential([keras.Input(shape), layers.Flatten(), hidden, last])
 
 
 first, second, fourth = dense((48, 48, 1)), dense((48, 48, 1)), dense((24, 24, 24, 1))
 third = keras.models.clone_model(second)
-third.set_weights([weight + 0.01 * np.random.default_rng(0).normal(size=weight.shape) for weight in second.get_weights()])
+random = np.random.default_rng(0)
+third.set_weights([weight + 0.01 * random.normal(size=weight.shape) for weight in second.get_weights()])
 broken = keras.models.clone_model(second)
 broken.set_weights([weight * np.nan for weight in second.get_weights()])
 coloured = dense((32, 32, 3))
@@ -139,7 +142,28 @@ big = dense((224, 224, 3))
 names = {"model_1": first, "model_2": second, "model_3": third, "model_4": fourth, "broken": broken}
 for name, model in {**names, "coloured": coloured, "six": six, "big": big}.items():
     model.save(f"{folder}/{name}.h5")
-'''
+"""
+
+
+def made_models(folder):
+    """Makes the models once for all test files of a run.
+
+    Args:
+        folder: Path that lives as long as the run, such as `tmp_path_factory.getbasetemp()`.
+
+    Returns:
+        Path of a folder with `model_1.h5` … `model_4.h5`, `broken.h5`, `coloured.h5`, `six.h5`, `big.h5`.
+    """
+    target = Path(folder) / "tiny_models"
+    if not target.is_dir():
+        draft = target.with_name(f"tiny_models_{os.getpid()}")
+        draft.mkdir()
+        quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+        subprocess.run(
+            [sys.executable, "-c", MAKE_MODELS, str(draft)], check=True, env=quiet, capture_output=True, timeout=120
+        )
+        draft.rename(target)
+    return target
 
 
 @dataclass

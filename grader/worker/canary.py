@@ -1,6 +1,7 @@
 """Tries what a hostile script would try, and reports what came of it: the live proof of an isolation level."""
 
 import os
+import resource
 import signal
 import socket
 
@@ -13,12 +14,13 @@ def prepare(box):
 
 
 def run(probe_id, box):
-    """Makes five attempts; each is "allowed" if it did harm, else "blocked"."""
+    """Makes six attempts; each is "allowed" if it did harm, else "blocked"."""
     job = box.job
     facts = {
         "uid": os.getuid(),
         "read_file": _attempt(_read_file, job["decoy_file"], job["decoy_text"]),
         "network": _attempt(_connect, job["port"]),
+        "processes": _attempt(_fork_beyond_limit),
         "big_file": _attempt(_write, box, job["limits"]["file_megabytes"]),
         "environment": _attempt(_environment, job["decoy_name"], job["grader_pid"]),
         # Last, for the decoy is also the process whose environment was asked for.
@@ -47,6 +49,23 @@ def _connect(port):
 def _kill(pid):
     os.kill(pid, signal.SIGKILL)
     return True
+
+
+def _fork_beyond_limit():
+    """Tries whether the kernel heeds a limit on processes at all: it does not for root."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+            if os.fork() == 0:
+                os._exit(0)
+            code = 0
+        except OSError:
+            code = 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _write(box, limit_mb):

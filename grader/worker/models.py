@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grader.worker import code, results
 from grader.worker.results import BadResult, to_array
-from grader.worker.schema import IMAGE_MODELS, MODEL_PROBES
+from grader.worker.schema import IMAGE_MODELS
 
 BATCH_SIZE = 256
 NUM_DIAGNOSED = 300
@@ -337,7 +337,7 @@ def _repair_model(entry, changes):
     nested = set()
     for layer in layers:
         options = layer.get("config")
-        if isinstance(options, dict) and isinstance(options.get("layers"), list) or isinstance(options, list):
+        if (isinstance(options, dict) and isinstance(options.get("layers"), list)) or isinstance(options, list):
             nested.add(layer.get("name") or (options.get("name") if isinstance(options, dict) else None))
             _repair_model(layer, changes)
         elif isinstance(options, dict):
@@ -441,5 +441,3 @@ def kinship(ancestor, model):
         summary["correlation"] = float(covariance / np.sqrt(spread)) if spread > 0 else None
     complete = len(pairs) == len(model) == len(ancestor)
     return {**summary, "identical": bool(same and complete)}
-
-

@@ -109,7 +109,9 @@ def memory_of(pids, table, enough):
         try:
             with open(f"/proc/{pid}/smaps_rollup") as file:
                 total += next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
-        except (OSError, StopIteration):
+        except (FileNotFoundError, ProcessLookupError, StopIteration):
+            continue  # it ended between the two looks
+        except OSError:
             total += table[pid].resident if pid in table else 0
     return total
 

@@ -86,7 +86,8 @@ def to_array(value, function, wanted, max_bytes):
     except MemoryError:
         raise
     except Exception as error:
-        raise refuse(f"{describe(value)} that numpy cannot make an array of ({type(error).__name__})") from None
+        why = "its entries have different lengths" if "inhomogeneous" in str(error) else type(error).__name__
+        raise refuse(f"{describe(value)} that numpy cannot make an array of ({why})") from None
     if array.dtype.kind == "O":
         raise refuse(f"{describe(value)} whose entries are objects or of different lengths, not numbers")
     if array.dtype.kind not in "biuf":

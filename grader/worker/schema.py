@@ -92,9 +92,7 @@ CODE_PROBES = {
         ("is_model", "same_output_shape", "weights_changed", "num_layers_changed"),
         "training_seconds",
     ),
-    "voxelize": Probe(
-        "cnnx", "voxelize", _COUNTS, ("counts",), ("dtype", "shapes", "input_unchanged", "input_shape")
-    ),
+    "voxelize": Probe("cnnx", "voxelize", _COUNTS, ("counts",), ("dtype", "shapes", "input_unchanged", "input_shape")),
     "voxelize_permuted": Probe("cnnx", "voxelize", _COUNTS, ("counts",), ("dtype",)),
     "voxelize_size": Probe("cnnx", "voxelize", _COUNTS, ("counts",), ("dtype",)),
     "voxelize_axes": Probe("cnnx", "voxelize", _COUNTS, ("counts",), ("dtype",)),
@@ -132,6 +130,8 @@ MODEL_PROBES = {
     for name in MODELS
 }
 
-CANARY_PROBES = {"canary": Probe(facts=("read_file", "network", "signal", "big_file", "environment", "uid"))}
+CANARY_PROBES = {
+    "canary": Probe(facts=("read_file", "network", "signal", "processes", "big_file", "environment", "uid"))
+}
 
 PROBES = {**CODE_PROBES, **MODEL_PROBES, **CANARY_PROBES}

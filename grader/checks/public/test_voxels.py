@@ -83,9 +83,9 @@ def test_points_stay_as_they_are(work):
 @pytest.mark.item("12")
 def test_nobody_is_in_both_sets(work):
     """split_by_subject puts each subject on one side, every row once, in the share and by the seed asked for."""
+    train, test = work.array("split_by_subject", "train"), work.array("split_by_subject", "test")
     subjects = work.evidence.arrays["split_by_subject.input"]
     num_rows = len(subjects)
-    train, test = work.array("split_by_subject", "train"), work.array("split_by_subject", "test")
     rows = np.sort(np.concatenate([train, test]))
     both = np.intersect1d(subjects[train], subjects[test])
     wanted = "every row once, and every subject on one side only"
