@@ -22,6 +22,7 @@ What each refusal guards against: code in Lambda layers (CVE-2025-9905), externa
 """
 
 import argparse
+import copy
 import dataclasses
 import hashlib
 import html
@@ -1284,6 +1285,7 @@ def _modern(original, class_name, config):
 
 # No count of this module grows beyond, so that sums of absurd ones stay numbers that can be printed.
 HUGE = 10**30
+ASSUMED_SIZE = 48
 
 
 class _Unknown(Exception):
@@ -2149,6 +2151,15 @@ def _compare(model, by_layer, parser, result, limits, architecture_only=False):
         inputs = [_first_shape(model)]
     try:
         outputs = inference.run(model, inputs)
+        cost = inference
+        if any(shape is not None and None in shape[1:] for shape in inputs):
+            # A network for pictures of any size costs what it would on pictures of this one.
+            cost = _Inference(limits)
+            sized = [
+                shape and (shape[0], *[ASSUMED_SIZE if size is None else size for size in shape[1:]])
+                for shape in inputs
+            ]
+            cost.run(copy.deepcopy(model), sized)
     except RecursionError:
         raise _Refused(
             "too-deep", "the models are nested too deep", "a network that a person can read", "flatten the network"
@@ -2179,12 +2190,12 @@ def _compare(model, by_layer, parser, result, limits, architecture_only=False):
     result["num_parameters"] = 0 if architecture_only else total
     result["input_shape"] = _json_shapes(inputs)
     result["output_shape"] = _json_shapes(outputs)
-    result["max_activation"] = inference.max_activation
-    result["total_activation"] = inference.total_activation
-    result["flops"] = inference.flops
+    result["max_activation"] = cost.max_activation
+    result["total_activation"] = cost.total_activation
+    result["flops"] = cost.flops
     result["last_activation"] = _last_activation(model)
-    if inference.impossible is not None:
-        layer, shapes = inference.impossible
+    if cost.impossible is not None:
+        layer, shapes = cost.impossible
         parser.refuse(
             "impossible-shape",
             f"the layer {_show(layer.name)} would make an output of the shape "
@@ -2199,17 +2210,17 @@ def _compare(model, by_layer, parser, result, limits, architecture_only=False):
             "use fewer filters or units, or pool before Flatten",
             f"at most {limits.max_parameters:,}",
         )
-    if inference.max_activation > limits.max_activation:
+    if cost.max_activation > limits.max_activation:
         parser.refuse(
             "activation-size",
-            f"the layer {_show(inference.max_layer.name)} makes {inference.max_activation:,} numbers from one picture",
+            f"the layer {_show(cost.max_layer.name)} makes {cost.max_activation:,} numbers from one picture",
             "use fewer filters, a smaller size, or pool earlier",
             f"at most {limits.max_activation:,}",
         )
-    if inference.flops > limits.max_flops:
+    if cost.flops > limits.max_flops:
         parser.refuse(
             "flops",
-            f"one prediction takes {inference.flops / 1e9:,.0f} GFLOP",
+            f"one prediction takes {cost.flops / 1e9:,.0f} GFLOP",
             "use fewer filters, a smaller input, or pool earlier",
             f"at most {limits.max_flops / 1e9:,.0f} GFLOP",
         )
@@ -2645,7 +2656,7 @@ def audit_in_child(path, timeout=20, weights=True, name=None):
     if stat.S_ISREG(information.st_mode):
         with open(path, "rb"):
             pass
-    job = json.dumps({"path": path, "weights": weights, "name": name, "seconds": timeout, "parent": os.getpid()})
+    job = json.dumps({"path": path, "weights": weights, "name": name, "seconds": timeout})
     environment = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
     # No filter plug-ins, one thread, and wrong prefixes for anything that HDF5 might look for elsewhere.
     environment |= {
@@ -2665,7 +2676,7 @@ def audit_in_child(path, timeout=20, weights=True, name=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
-        cwd=os.path.dirname(path),
+        cwd=os.path.abspath(os.sep),
         start_new_session=True,
     )
     parts = {}

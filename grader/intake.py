@@ -980,6 +980,14 @@ class _Counted:
 class _Member(tarfile.TarInfo):
     """An entry of a tar whose long names and other headers stay small; tarfile would read gigabytes of them."""
 
+    @classmethod
+    def fromtarfile(cls, file):
+        """Reads the next header. tarfile takes a damaged one for the end of the archive, and loses what follows."""
+        try:
+            return super().fromtarfile(file)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError):
+            raise tarfile.ReadError("a header is damaged") from None
+
     def _proc_member(self, file):
         kinds = (
             tarfile.GNUTYPE_LONGNAME,

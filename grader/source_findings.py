@@ -299,13 +299,16 @@ def _test_names_with_training_photos(reader, main):
         if names and all(
             "train" in " ".join(words).lower() and "test" not in " ".join(words).lower() for words in names
         ):
+            # A list is filled after it is made: its last append shows more than `x_test = []`.
+            filled = [other for other in reader.events if other.kind == "append" and other.terms["list"] is value]
+            place = _place(filled[-1] if filled else event)
             yield _finding(
                 reader,
                 "test_photos_from_training_folder",
                 True,
                 "7b",
-                _place(event),
-                f"`{event.terms['name']}` is read from the folder of the training photos (line {event.line})",
+                place,
+                f"`{event.terms['name']}` is filled from the folder of the training photos (line {place[1]})",
                 "training photos from photos/train (step 5), test photos from photos/test (step 6)",
                 "check the folder; 7 of 7 right on photos that the network has trained on says nothing",
             )
@@ -537,7 +540,7 @@ def _split_finding(reader, place, how):
         True,
         "12",
         place,
-        f"line {place[1]} splits clouds, not people: {how}, so most people are in training and in test",
+        f"line {place[1]} splits clouds, not people: {how}, so the same people are in training and in test",
         "no person in both: the test asks about faces that the network has never seen",
         "draw from the different ids, np.unique(subject_ids), then take all rows of the people drawn",
     )
@@ -702,7 +705,7 @@ def _scale(reader, run, term):
     """Returns how pixels are scaled ("minmax" per picture, "255", "other", "none") and the place where."""
     found, place = "none", None
     rank = ["none", "255", "other", "minmax"]
-    for part in reader.walk(term):
+    for part in reader.walk(term, skip=_reads_a_file):
         scale = _scaling_step(reader, part)
         if scale is not None and rank.index(scale) > rank.index(found):
             found, place = scale, reader.where.get((run, part))
@@ -713,8 +716,14 @@ def _scale(reader, run, term):
     return found, place
 
 
+def _reads_a_file(term):
+    """Whether a call opens or lists files: what it is given is a path, in which a division means nothing."""
+    return call_name(term) in FOLDER_READERS or call_name(term) in ("open", "open_photo", "load_img", "imread", "Path")
+
+
 def _scaling_step(reader, term):
-    if term.kind == "op":
+    """Returns how one operation scales pixels: "255", "minmax", "other", or `None` if it does not."""
+    if term.kind == "op" and not isinstance(constant(term.parts[2]), str):
         symbol, left, right = term.parts
         factor = constant(right) if isinstance(constant(right), int | float) else constant(left)
         if symbol == "/":
@@ -945,7 +954,9 @@ def _span(reader, scaled, size, points):
     for term in reader.walk(scaled):
         if term.kind == "op" and term.parts[0] in ("*", "/"):
             symbol, left, right = term.parts
-            factors = (left, right) if symbol == "*" else ()
+            factors = [left, right] if symbol == "*" else []
+            # points * (size / extent)
+            factors += [part.parts[1] for part in factors if part.kind == "op" and part.parts[0] == "/"]
             if any(_is_below(factor, size) for factor in factors):
                 return "below", own, padded
             if any(_is_size(factor, size) for factor in factors):

@@ -133,9 +133,10 @@ def _why_no_screen():
         return None
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
-    broken = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    if broken:
+    # A connection that works stays open until Qt has its own: an X server whose last client leaves may start anew, as
+    # Xvfb does, and refuses others meanwhile.
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
         return str(DataError(f"The screen {name} (from DISPLAY) does not answer.", wanted, try_))
     return None
 
@@ -162,16 +163,22 @@ def _why_no_opengl(application):
     # Qt's platforms without a screen crash in OpenGL instead of saying that they have none.
     if application.platformName() in ("offscreen", "minimal"):
         return "there is no screen"
+    # On a Wayland desktop where Qt speaks X11, PyOpenGL would look for Qt's context in EGL, and draw nothing.
+    if application.platformName() == "xcb" and "QT_XCB_GL_INTEGRATION" not in os.environ:
+        os.environ.setdefault("X", "y")
     try:
         import pyqtgraph.opengl  # noqa: F401
+        from OpenGL.platform import GetCurrentContext
     except Exception as error:  # PyOpenGL raises whatever its search for a library meets
         return f"pyqtgraph.opengl cannot be loaded ({error})"
     context, surface = QOpenGLContext(), QOffscreenSurface()
     surface.create()
     if not (context.create() and surface.isValid() and context.makeCurrent(surface)):
         return "this screen has none"
-    version = context.format().version()
+    version, found = context.format().version(), bool(GetCurrentContext())
     context.doneCurrent()
+    if not found:
+        return "PyOpenGL does not find the OpenGL of this window (PYOPENGL_PLATFORM says where it looks)"
     if version < (2, 1):
         return f"this screen has version {version[0]}.{version[1]} and 2.1 is needed"
     return None

@@ -209,7 +209,7 @@ class ViewerState:
         ]
         if self.colouring == DISPLACEMENT and self.values() is not None:
             root_mean_square = float(np.sqrt(np.mean(self.values() ** 2)))
-            parts.append(f"{root_mean_square:.2f} mm from neutral (root mean square)")
+            parts.append(f"{root_mean_square:.2f} mm from neutral (RMS)")
         return "  ·  ".join(parts)
 
 

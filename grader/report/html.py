@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expressions.labels import EMOTIONS
 from grader.outcome import CANNOT_GRADE, FAILED, GRADER_FAULT, PASSED
-from grader.report.text import feedback_lines, points_words, status_words
+from grader.report.text import accuracy_words, feedback_lines, points_words, status_words
 
 STYLE = Path(__file__).with_name("style.css")
 MODELS = ("model_1", "model_2", "model_3", "model_4", "model_ec1")
@@ -112,11 +112,7 @@ def _model_section(result, name):
         f"<p class='quiet'>{model['num_parameters']:,} parameters; loaded by {escape(str(model.get('route')))}.</p>"
     )
     if measured:
-        low, high = measured[-1]["interval"]
-        parts.append(
-            f"<p>Right for <b>{measured[-1]['accuracy']:.1%}</b> of {measured[-1]['n']:,}"
-            f" (95 % interval {low:.1%} to {high:.1%}).</p>{_confusion_table(measured[-1]['confusion'])}"
-        )
+        parts.append(f"<p>{accuracy_words(measured[-1])}.</p>{_confusion_table(measured[-1]['confusion'])}")
     parts.append(f"<details><summary>Layers of {name}</summary>{_layer_table(model['layer_list'])}</details>")
     return "".join(parts)
 

@@ -34,7 +34,7 @@ def feedback_lines(outcome):
     An item that waits for another says only which one, and the sentence that stopped it.
     """
     if outcome.status == PASSED:
-        pairs = []
+        pairs = [("Measured", accuracy_words(outcome.measured))] if "accuracy" in outcome.measured else []
     elif outcome.needs is not None:
         pairs = [("Because", outcome.what)]
     else:
@@ -46,6 +46,12 @@ def feedback_lines(outcome):
         if finding.get("try") and finding["try"] != outcome.try_:
             pairs.append(("Try", finding["try"]))
     return [(label, text) for label, text in pairs if text]
+
+
+def accuracy_words(measured):
+    """An accuracy with what it is worth: `"64.2% of 3,589 right (95 % interval 62.6% to 65.7%)"`."""
+    low, high = measured["interval"]
+    return f"{measured['accuracy']:.1%} of {measured['n']:,} right (95 % interval {low:.1%} to {high:.1%})"
 
 
 def points_words(result):
@@ -71,9 +77,9 @@ def render(result):
         title = textwrap.shorten(outcome.title, WIDTH - id_width - len(right) - 2, placeholder=" …")
         lines.append(f"{outcome.item:{id_width}}{title:{WIDTH - id_width - len(right)}}{right}")
         for label, text in feedback_lines(outcome):
-            wrapped = textwrap.wrap(text, WIDTH - id_width - 8, break_long_words=False) or [""]
-            lines.append(f"{'':{id_width}}{label:8}{wrapped[0]}")
-            lines += [f"{'':{id_width + 8}}{more}" for more in wrapped[1:]]
+            wrapped = textwrap.wrap(text, WIDTH - id_width - 9, break_long_words=False) or [""]
+            lines.append(f"{'':{id_width}}{label:9}{wrapped[0]}")
+            lines += [f"{'':{id_width + 9}}{more}" for more in wrapped[1:]]
     return "\n".join(lines) + "\n"
 
 

@@ -322,7 +322,8 @@ def test_a_keras_file_keeps_its_ending_unless_its_bytes_are_hdf5(tmp_path, scrat
 HOSTILE_NAMES = {
     "../../marker.py": "parent", "a/../../marker.py": "parent", "/marker.py": "absolute", "..\\marker.py": "backslash",
     "photos\\train\\happy.png": "backslash", "C:marker.py": "drive", "C:/marker.py": "drive",
-    "a\nb.py": "control-character", "a\x1b[2J.py": "control-character", "a\u202eyp.py": "control-character", "x" * 256 + ".py": "name-length",
+    "a\nb.py": "control-character", "a\x1b[2J.py": "control-character", "a\u202eyp.py": "control-character",
+    "x" * 256 + ".py": "name-length",
     "/".join(["d" * 90] * 12): "name-length", "/".join("d" * 25) + "/x.py": "depth", "con.py": "reserved",
     "evil.py.": "reserved", "file.py:stream": "drive",
 }  # fmt: skip
@@ -582,6 +583,15 @@ def test_half_a_zip_is_damaged_and_half_a_tar_keeps_its_beginning(tmp_path, scra
     path.write_bytes(path.read_bytes()[:20_000])
     submission = open_submission(path, scratch)
     assert contents(submission) == {"cnn.py": b"1"} and "damaged" in codes(submission)
+
+
+def test_a_damaged_header_inside_a_tar_is_said_and_what_stands_before_it_kept(tmp_path, scratch):
+    path = tarred(tmp_path / "a.tar", {"cnn.py": b"1", "transfer.py": b"2", "cnnx.py": b"3"}, "w")
+    data = bytearray(path.read_bytes())
+    data[1024 + 148] ^= 0xFF  # the checksum of the second header
+    path.write_bytes(data)
+    submission = open_submission(path, scratch)
+    assert contents(submission) == {"cnn.py": b"1"} and codes(submission) == ["damaged"]
 
 
 def test_an_empty_zip_is_a_submission_without_files(tmp_path, scratch):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def run_payload(tmp_path, level, body, probes=("cnnx.import", "voxelize", "split
             "grader.worker.code",
             job={"preload": ["numpy"]},
             inbox={
-                "voxelize.input": np.zeros((2, 5, 3)),
+                "voxelize.input": np.zeros((1, 5, 3)),
                 "split_by_subject.input": np.repeat([f"person {i}" for i in range(10)], 7),
             },
             limits=limits_from({**QUICK, **limits}),
@@ -108,13 +109,21 @@ def voxelize(points, size=24):
 """
 
 
-def test_twenty_daemons_do_not_outlive_the_call(tmp_path, level):
-    marker = str(tmp_path / "marker")
+@pytest.fixture
+def anyones(tmp_path):
+    """A folder that every user may write to: no marker in it is missing for want of rights."""
+    with tempfile.TemporaryDirectory(prefix="anyones-") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def test_twenty_daemons_do_not_outlive_the_call(tmp_path, level, anyones):
+    marker = str(anyones / "marker")
     result = run_payload(tmp_path, level, DAEMON.format(marker=marker))
     assert_only_voxelize_failed(result, "ok")
     assert result.usage["voxelize"]["left_behind"] >= 1
     time.sleep(1.5)
-    assert not list(tmp_path.glob("marker*"))
+    assert not list(anyones.glob("marker*"))
 
 
 def test_twenty_daemons_outlive_an_unprotected_call(tmp_path):
@@ -247,8 +256,8 @@ def test_who_kills_the_worker_dies_alone(tmp_path, level):
     assert result.num_starts == 2
 
 
-def test_an_orphan_of_a_killed_worker_is_found(tmp_path):
-    marker = tmp_path / "marker"
+def test_an_orphan_of_a_killed_worker_is_found(tmp_path, anyones):
+    marker = anyones / "marker"
     body = f"""
 import signal
 
@@ -355,7 +364,7 @@ def test_without_forking_a_probe_is_a_process_of_its_own(tmp_path):
         "grader.worker.code",
         job={"preload": ["numpy"], "fork": False},
         inbox={
-            "voxelize.input": np.zeros((2, 5, 3)),
+            "voxelize.input": np.zeros((1, 5, 3)),
             "split_by_subject.input": np.repeat([f"person {i}" for i in range(10)], 7),
         },
         limits=limits_from({**QUICK, "function_seconds": 10}),

@@ -252,7 +252,7 @@ def screen():
             pytest.fail(message)
         pytest.skip(message)
     reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x1000x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(writing)
     with os.fdopen(reading) as answer:
@@ -260,7 +260,7 @@ def screen():
     if not number:
         server.wait(10)
         pytest.fail(f"Xvfb started no screen; it ended with code {server.returncode}")
-    yield {**WITHOUT_SCREEN, "DISPLAY": f":{number}", "LIBGL_ALWAYS_SOFTWARE": "1"}
+    yield {"DISPLAY": f":{number}", "WAYLAND_DISPLAY": None, "QT_QPA_PLATFORM": None, "LIBGL_ALWAYS_SOFTWARE": "1"}
     server.terminate()
     server.wait(10)
 
@@ -299,19 +299,20 @@ def test_help_is_shown_without_qt_opengl_or_numpy():
 def test_a_screenshot_needs_no_screen_and_the_face_is_on_it(faces_npz, tmp_path):
     done = show_gui("--faces", faces_npz, "--subject", 2, "--emotion", "joy", "--screenshot", tmp_path / "face.png")
     assert done.returncode == 0, done.stderr
-    assert "synthetic-02 (2 of 2)" in done.stdout and "3 Happy" in done.stdout and "1220 points" in done.stdout
+    assert "synthetic-2 (2 of 2)" in done.stdout and "3 Happy" in done.stdout and "1220 points" in done.stdout
     assert "Traceback" not in done.stderr
     share = face_pixels(tmp_path / "face.png", BACKGROUND_LIGHT).mean()
     assert 0.1 < share < 0.8
 
 
-def test_opengl_draws_the_same_face_at_the_same_place_as_numpy(faces_npz, tmp_path, screen):
+@pytest.mark.parametrize("wayland", [None, "wayland-0"])
+def test_opengl_draws_the_same_face_at_the_same_place_as_numpy(faces_npz, tmp_path, screen, wayland):
+    """Also on a Wayland desktop, where Qt speaks X11 and PyOpenGL would choose EGL."""
     seen = {}
     for name, extra in (("opengl", []), ("numpy", ["--no-opengl"])):
         picture = tmp_path / f"{name}.png"
-        done = show_gui(
-            "--faces", faces_npz, "--view", "left", "--dark", "--screenshot", picture, *extra, environment=screen
-        )
+        arguments = ["--faces", faces_npz, "--view", "left", "--dark", "--screenshot", picture, *extra]
+        done = show_gui(*arguments, environment={**screen, "WAYLAND_DISPLAY": wayland})
         assert done.returncode == 0, done.stderr
         assert ("without OpenGL" in done.stdout) == (name == "numpy")
         seen[name] = face_pixels(picture, BACKGROUND_DARK)
@@ -386,13 +387,13 @@ def test_the_window_has_opengl_if_the_screen_has(controls):
 
 
 def test_left_and_right_change_the_emotion(controls):
-    assert controls[1]["right"] == ["synthetic-01", "Angry"]
-    assert controls[1]["left"] == ["synthetic-01", "Surprise"]
+    assert controls[1]["right"] == ["synthetic-1", "Angry"]
+    assert controls[1]["left"] == ["synthetic-1", "Surprise"]
 
 
 def test_up_and_down_change_the_subject_even_when_the_list_has_the_focus(controls):
-    assert controls[1]["down"] == ["synthetic-02", "Surprise", 1]
-    assert controls[1]["up"] == ["synthetic-01", "Surprise", 0]
+    assert controls[1]["down"] == ["synthetic-2", "Surprise", 1]
+    assert controls[1]["up"] == ["synthetic-1", "Surprise", 0]
 
 
 def test_a_digit_and_a_click_on_a_small_face_choose_the_emotion(controls):
@@ -401,8 +402,8 @@ def test_a_digit_and_a_click_on_a_small_face_choose_the_emotion(controls):
 
 
 def test_a_click_in_the_list_chooses_the_subject(controls):
-    assert controls[1]["list"][0] == "synthetic-02"
-    assert "Subject synthetic-02 (2 of 2)" in controls[1]["list"][1]
+    assert controls[1]["list"][0] == "synthetic-2"
+    assert "Subject synthetic-2 (2 of 2)" in controls[1]["list"][1]
 
 
 def test_the_colouring_box_and_its_key_change_colours_legend_and_picture(controls):
@@ -443,6 +444,11 @@ def test_the_question_mark_lists_the_keys(controls):
     assert "the emotion before" in controls[1]["help button"]
 
 
+def test_the_program_opens_its_window_and_ends_when_that_is_closed(faces_npz, screen):
+    did = drive("open_and_close", faces_npz, screen)
+    assert did == {"code": 0, "visible": True, "view": "OpenGLView", "face": "synthetic-2, Sad"}
+
+
 def test_a_broken_file_gives_a_dialog_with_what_wanted_and_try(screen, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("print('hello')")
@@ -462,13 +468,13 @@ def test_the_real_clouds_can_be_looked_at(real_data, tmp_path):
     assert face_pixels(tmp_path / "a.png", BACKGROUND_LIGHT).mean() > 0.1
 
 
-# --- Scenarios: these run in the child ---------------------------------------------------------------------------------
+# --- Scenarios: these run in the child -------------------------------------------------------------------------------
 
 
 def use_every_control(faces, kind):
     """Uses each control as a user would; returns what the window then says."""
-    from PyQt5.QtCore import QPoint, QPointF, Qt
-    from PyQt5.QtGui import QWheelEvent
+    from PyQt5.QtCore import QEvent, QPoint, QPointF, Qt
+    from PyQt5.QtGui import QMouseEvent, QWheelEvent
     from PyQt5.QtTest import QTest
 
     from expressions.viewer.start import _application, _make_state, _why_no_opengl
@@ -548,9 +554,10 @@ def use_every_control(faces, kind):
     start = QPoint(200, 150)
     QTest.mousePress(window.large, Qt.LeftButton, Qt.NoModifier, start)
     for step in range(1, 11):
-        QTest.mouseMove(window.large, start + QPoint(10 * step, 4 * step))
+        place = QPointF(start + QPoint(10 * step, 4 * step))
+        move = QMouseEvent(QEvent.MouseMove, place, Qt.NoButton, Qt.LeftButton, Qt.NoModifier)
+        application.sendEvent(window.large, move)
         application.processEvents()
-        QTest.qWait(10)
     QTest.mouseRelease(window.large, Qt.LeftButton, Qt.NoModifier, start + QPoint(100, 40))
     application.processEvents()
     turned = (changed(large, pixels(window.large)), changed(small, pixels(window.small_faces[0])))
@@ -558,18 +565,8 @@ def use_every_control(faces, kind):
     click(window.reset_button)
     did["reset button"] = [camera.turn, camera.tilt, camera.zoom]
 
-    place = QPointF(200, 150)
-    turn = QPoint(0, 120)
-    wheel = QWheelEvent(
-        place,
-        window.large.mapToGlobal(place.toPoint()),
-        QPoint(),
-        turn,
-        Qt.NoButton,
-        Qt.NoModifier,
-        Qt.NoScrollPhase,
-        False,
-    )
+    place, there, turn = QPointF(200, 150), window.large.mapToGlobal(QPoint(200, 150)), QPoint(0, 120)
+    wheel = QWheelEvent(place, there, QPoint(), turn, Qt.NoButton, Qt.NoModifier, Qt.NoScrollPhase, False)
     application.sendEvent(window.large, wheel)
     did["wheel"] = camera.zoom
     camera.rotate(30, 10)
@@ -596,6 +593,32 @@ def use_every_control(faces, kind):
     return did
 
 
+def open_and_close(faces):
+    """Opens the viewer as the program does, looks at its window and closes it."""
+    from PyQt5.QtCore import QTimer
+    from PyQt5.QtWidgets import QApplication
+
+    from expressions.viewer.start import open_viewer
+
+    application, did = QApplication(["show_gui.py"]), {}
+
+    def look():
+        window = next((widget for widget in application.topLevelWidgets() if hasattr(widget, "small_faces")), None)
+        if window is None or not window.isVisible():
+            return
+        state = window.state
+        did.update(visible=True, view=type(window.large).__name__)
+        did["face"] = f"{state.subjects[state.subject]}, {state.emotion}"
+        window.close()
+
+    timer = QTimer()
+    timer.timeout.connect(look)
+    timer.start(100)
+    options = {"faces": faces, "subject": "2", "emotion": "sad", "view": "front", "colour": COLOURINGS[0]}
+    did["code"] = open_viewer(SimpleNamespace(**options, screenshot=None, dark=False, no_opengl=False))
+    return did
+
+
 def open_a_broken_file(faces):
     """Opens the viewer on a broken file, reads the dialog and closes it."""
     from PyQt5.QtCore import QTimer
@@ -618,7 +641,7 @@ def open_a_broken_file(faces):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("scenario", choices=("use_every_control", "open_a_broken_file"))
+    parser.add_argument("scenario", choices=("use_every_control", "open_and_close", "open_a_broken_file"))
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
     print(json.dumps(globals()[chosen.scenario](*chosen.arguments)))
