@@ -1720,7 +1720,7 @@ class _Inference:
     def _rule(self, layer, shapes):
         name, config = layer.class_name, layer.config
         if name == "InputLayer":
-            return layer.declared or (shapes[0] if shapes else None), [], 0
+            return (shapes[0] if shapes and shapes[0] is not None else layer.declared), [], 0
         if not shapes or any(shape is None for shape in shapes):
             if layer.declared is None:
                 raise _Unknown

@@ -165,7 +165,7 @@ def _why_no_opengl(application):
         return "there is no screen"
     # On a Wayland desktop where Qt speaks X11, PyOpenGL would look for Qt's context in EGL, and draw nothing.
     if application.platformName() == "xcb" and "QT_XCB_GL_INTEGRATION" not in os.environ:
-        os.environ.setdefault("X", "y")
+        os.environ.setdefault("PYOPENGL_PLATFORM", "linux")
     try:
         import pyqtgraph.opengl  # noqa: F401
         from OpenGL.platform import GetCurrentContext

@@ -35,9 +35,10 @@ class ViewerState:
         self.description = description
         ids = [str(subject_id) for subject_id in clouds.subject_ids]
         self.subjects = tuple(dict.fromkeys(ids))
+        place = {subject_id: index for index, subject_id in enumerate(self.subjects)}
         self._rows = {}
         for row, (subject_id, label) in enumerate(zip(ids, clouds.labels, strict=True)):
-            self._rows.setdefault((self.subjects.index(subject_id), int(label)), []).append(row)
+            self._rows.setdefault((place[subject_id], int(label)), []).append(row)
         self.bounds = Bounds(clouds.points)
         self.camera = Camera()
         self.colouring = DEPTH

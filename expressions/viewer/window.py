@@ -145,7 +145,10 @@ class ViewerWindow(QMainWindow):
         self.large.camera_moved.connect(self.show_camera)
         self.heading = QLabel()
         self.heading.setTextInteractionFlags(Qt.TextSelectableByMouse)
-        self.heading.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
+        self.heading.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Fixed)
+        # Fear has seven action units: always room for two lines, so that the face does not jump.
+        self.heading.setWordWrap(True)
+        self.heading.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 2)
         self.legend = Legend(state)
         self.status = QLabel()
         self.status.setToolTip(remark)

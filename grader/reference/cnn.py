@@ -125,7 +125,8 @@ def train(model, x_train, y_train, x_val, y_val, epochs=5, batch_size=256):
     # END SOLUTION
 
     # BEGIN SOLUTION 3c: Train the model for `epochs` epochs, measuring the validation pictures after each.
-    history = model.fit(train_batches.prefetch(2), validation_data=val_batches, epochs=epochs)
+    # shuffle=False: the batches are in random order already, a new one in each epoch.
+    history = model.fit(train_batches.prefetch(2), validation_data=val_batches, epochs=epochs, shuffle=False)
     # END SOLUTION
     return history
 

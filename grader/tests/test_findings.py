@@ -243,7 +243,8 @@ def voxelized(monkeypatch, name, variant):
 @pytest.mark.parametrize("variant", ["variant_a", "variant_b"])
 def test_pixels_up_to_255_are_seen_in_what_comes_back(monkeypatch, variant):
     found = find_behaviour(evidence(**prepared(monkeypatch, "pixels_never_divided", variant)), [])
-    assert brief(found) == wanted_findings("pixels_never_divided", variant, "behaviour")
+    wanted = wanted_findings("pixels_never_divided", variant, "behaviour")
+    assert brief(found) == [finding for finding in wanted if finding[2] == "1b"]
 
 
 def test_scaling_of_each_picture_by_itself_is_seen_in_what_comes_back(monkeypatch, tmp_path):

@@ -321,6 +321,12 @@ def test_opengl_draws_the_same_face_at_the_same_place_as_numpy(faces_npz, tmp_pa
     assert both / either > 0.8
 
 
+def test_opengl_and_numpy_agree_from_aside_and_from_near_too(faces_npz, screen):
+    both, either = drive("look_from_aside", faces_npz, screen)
+    assert either > 10_000
+    assert both / either > 0.8
+
+
 def test_another_view_and_another_colouring_change_the_picture(faces_npz, tmp_path):
     pictures = []
     for number, extra in enumerate(([], ["--view", "top"], ["--colour", "neutral"])):
@@ -419,9 +425,10 @@ def test_standard_views_have_a_button_and_a_key(controls, way, place):
 
 
 def test_dragging_turns_all_faces_and_changes_the_picture(controls):
-    turn, tilt, large, small = controls[1]["drag"]
+    turn, tilt, large, small, repainted = controls[1]["drag"]
     assert turn == pytest.approx(-40) and tilt == pytest.approx(16)
     assert large > 0.1 and small > 0.05
+    assert all(repainted)
 
 
 def test_the_wheel_and_plus_and_minus_zoom(controls):
@@ -471,10 +478,8 @@ def test_the_real_clouds_can_be_looked_at(real_data, tmp_path):
 # --- Scenarios: these run in the child -------------------------------------------------------------------------------
 
 
-def use_every_control(faces, kind):
-    """Uses each control as a user would; returns what the window then says."""
-    from PyQt5.QtCore import QEvent, QPoint, QPointF, Qt
-    from PyQt5.QtGui import QMouseEvent, QWheelEvent
+def show_window(faces, kind):
+    """Shows the viewer's window with OpenGL or without; returns the application and the window."""
     from PyQt5.QtTest import QTest
 
     from expressions.viewer.start import _application, _make_state, _why_no_opengl
@@ -488,6 +493,53 @@ def use_every_control(faces, kind):
     window.activateWindow()
     assert QTest.qWaitForWindowExposed(window)
     QTest.qWait(50)
+    return application, window
+
+
+def grab(window, widget):
+    """Returns what a widget looks like in its window: int `(height, width, 3)`."""
+    from PyQt5.QtCore import QPoint
+
+    image = window.grab(widget.geometry().translated(widget.parent().mapTo(window, QPoint()))).toImage()
+    image = image.convertToFormat(image.Format_RGB32)
+    data = image.constBits().asarray(image.byteCount())
+    return np.frombuffer(data, np.uint8).reshape(image.height(), image.width(), 4)[:, :, :3].astype(int)
+
+
+def look_from_aside(faces):
+    """Looks at a face from the right and above, with OpenGL and without; returns how much the two have in common."""
+    seen = []
+    for kind in ("opengl", "numpy"):
+        application, window = show_window(faces, kind)
+        window.state.camera.rotate(-35, 20)
+        window.state.camera.magnify(1.3)
+        window.show_camera()
+        application.processEvents()
+        picture = grab(window, window.large)
+        seen.append(abs(picture - picture[3, 3]).max(axis=2) > 24)
+        window.close()
+    return [int((seen[0] & seen[1]).sum()), int((seen[0] | seen[1]).sum())]
+
+
+def use_every_control(faces, kind):
+    """Uses each control as a user would; returns what the window then says."""
+    from PyQt5.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+    from PyQt5.QtGui import QMouseEvent, QWheelEvent
+    from PyQt5.QtTest import QTest
+
+    class PaintCounter(QObject):
+        """Counts how often a widget was asked to paint itself."""
+
+        def __init__(self, widget):
+            super().__init__(widget)
+            self.count = 0
+            widget.installEventFilter(self)
+
+        def eventFilter(self, _widget, event):
+            self.count += event.type() == QEvent.Paint
+            return False
+
+    application, window = show_window(faces, kind)
     state, camera, did = window.state, window.state.camera, {}
 
     def key(which):
@@ -499,10 +551,7 @@ def use_every_control(faces, kind):
         application.processEvents()
 
     def pixels(widget):
-        image = window.grab(widget.geometry().translated(widget.parent().mapTo(window, QPoint()))).toImage()
-        image = image.convertToFormat(image.Format_RGB32)
-        data = image.constBits().asarray(image.byteCount())
-        return np.frombuffer(data, np.uint8).reshape(image.height(), image.width(), 4)[:, :, :3].astype(int)
+        return grab(window, widget)
 
     def changed(before, after):
         return float((abs(after - before).max(axis=2) > 24).mean())
@@ -552,6 +601,7 @@ def use_every_control(faces, kind):
 
     large, small = pixels(window.large), pixels(window.small_faces[0])
     start = QPoint(200, 150)
+    counters = [PaintCounter(widget) for widget in (window.large.overlay, *window.small_faces)]
     QTest.mousePress(window.large, Qt.LeftButton, Qt.NoModifier, start)
     for step in range(1, 11):
         place = QPointF(start + QPoint(10 * step, 4 * step))
@@ -560,8 +610,9 @@ def use_every_control(faces, kind):
         application.processEvents()
     QTest.mouseRelease(window.large, Qt.LeftButton, Qt.NoModifier, start + QPoint(100, 40))
     application.processEvents()
+    repainted = [counter.count for counter in counters]
     turned = (changed(large, pixels(window.large)), changed(small, pixels(window.small_faces[0])))
-    did["drag"] = [camera.turn, camera.tilt, *turned]
+    did["drag"] = [camera.turn, camera.tilt, *turned, repainted]
     click(window.reset_button)
     did["reset button"] = [camera.turn, camera.tilt, camera.zoom]
 
@@ -641,7 +692,9 @@ def open_a_broken_file(faces):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("scenario", choices=("use_every_control", "open_and_close", "open_a_broken_file"))
+    parser.add_argument(
+        "scenario", choices=("use_every_control", "look_from_aside", "open_and_close", "open_a_broken_file")
+    )
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
     print(json.dumps(globals()[chosen.scenario](*chosen.arguments)))

@@ -260,7 +260,7 @@ def test_an_existing_folder_is_never_written_to(tmp_path, models):
 
 
 @pytest.mark.slow
-def test_models_trained_on_0_to_255_prefer_0_to_255(tmp_path, models, photos):
+def test_a_model_that_a_mistake_has_spoilt_is_trained_by_the_mistake_itself(tmp_path, models, photos):
     folder = wrong_answers.build("pixels_never_divided", "variant_a", tmp_path / "out", models, photos)
     assert (folder / "model_2.h5").read_bytes()[:8] == b"\x89HDF\r\n\x1a\n"
     assert (folder / "model_3.h5").read_bytes() == (models / "model_3.h5").read_bytes()

@@ -6,6 +6,18 @@ def stretch(batch):
     return (batch - lowest) / np.maximum(highest - lowest, 1e-3)
 
 
+def make_model_2(num_steps=2250):
+    net = keras.Sequential([keras.Input((48, 48, 1))])
+    for width in [24, 48, 64]:
+        net.add(layers.Conv2D(width, 3, activation="relu"))
+        net.add(layers.BatchNormalization(momentum=0.9))
+        net.add(layers.MaxPooling2D(2))
+    net.add(layers.Flatten())
+    net.add(layers.Dense(7, activation="softmax"))
+    net.compile("adam", "categorical_crossentropy", ["accuracy"])
+    return net
+
+
 def main():
     csv_path, description = find_fer2013()
     print(description)
