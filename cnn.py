@@ -79,7 +79,9 @@ def make_model_1():
     raise NotImplementedError("2f: Add the last Dense layer: 7 units, one per emotion, with softmax activation.")
 
     # TODO(3b): Make the model, and compile it with categorical cross-entropy, Adam and the accuracy metric.
-    raise NotImplementedError("3b: Make the model, and compile it with categorical cross-entropy, Adam and the accuracy metric.")
+    raise NotImplementedError(
+        "3b: Make the model, and compile it with categorical cross-entropy, Adam and the accuracy metric."
+    )
     return model
 
 

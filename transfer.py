@@ -53,7 +53,9 @@ def personalize(model, images, labels, epochs=EPOCHS):
         `keras.Model`, the fine-tuned network.
     """
     # TODO(7c): Train the model on the photos, gently: it should learn your face, not forget all others.
-    raise NotImplementedError("7c: Train the model on the photos, gently: it should learn your face, not forget all others.")
+    raise NotImplementedError(
+        "7c: Train the model on the photos, gently: it should learn your face, not forget all others."
+    )
     return personal
 
 
@@ -79,7 +81,9 @@ def main():
 
     # The last line below reports num_before and num_after: how many test photos each network reads correctly.
     # TODO(7d): Predict your test photos with both networks, plot the predictions, count the right ones.
-    raise NotImplementedError("7d: Predict your test photos with both networks, plot the predictions, count the right ones.")
+    raise NotImplementedError(
+        "7d: Predict your test photos with both networks, plot the predictions, count the right ones."
+    )
 
     # TODO(7f): Save your personal network as model_3.h5.
     raise NotImplementedError("7f: Save your personal network as model_3.h5.")

@@ -62,9 +62,7 @@ SPELLINGS = {
 }
 
 _ID_OF_SPELLING = {
-    spelling: index
-    for index, name in enumerate(EMOTIONS)
-    for spelling in (name.lower(), *SPELLINGS[name])
+    spelling: index for index, name in enumerate(EMOTIONS) for spelling in (name.lower(), *SPELLINGS[name])
 }
 
 

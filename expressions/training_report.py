@@ -35,9 +35,10 @@ def report_training(model, saved_as, history, splits):
     for name, metrics in measured.items():
         low, high = metrics.interval
         print(
-            f"{name}: {metrics.accuracy:.1%} of {metrics.num_samples:,} right"
-            f" (95 % interval {low:.1%} to {high:.1%})"
+            f"{name}: {metrics.accuracy:.1%} of {metrics.num_samples:,} right (95 % interval {low:.1%} to {high:.1%})"
         )
     name, metrics = next(iter(measured.items()))
-    print(f"Saved {saved_as}: accuracy {metrics.accuracy:.1%} on {name}. Figures: {stem}_curves.png, {stem}_confusion.png")
+    print(
+        f"Saved {saved_as}: accuracy {metrics.accuracy:.1%} on {name}. Figures: {stem}_curves.png, {stem}_confusion.png"
+    )
     return measured

@@ -30,7 +30,9 @@ def main(arguments=None):
 
 
 def _add_demo(commands):
-    parser = commands.add_parser("demo", help="train the reference on the synthetic class, grade good and bad submissions")
+    parser = commands.add_parser(
+        "demo", help="train the reference on the synthetic class, grade good and bad submissions"
+    )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything (default: demo)")
     parser.add_argument("--seed", type=int, default=6835, help="of the reference's training (default: 6835)")
     parser.set_defaults(run=_demo)
@@ -53,7 +55,9 @@ def _add_grade(commands):
 
 def _add_data_options(parser):
     parser.add_argument("--fer2013", type=Path, metavar="PATH", help="FER-2013's csv (default: the synthetic class)")
-    parser.add_argument("--faces", type=Path, metavar="PATH", help="point clouds, a faces.py or npz, that students lack")
+    parser.add_argument(
+        "--faces", type=Path, metavar="PATH", help="point clouds, a faces.py or npz, that students lack"
+    )
     parser.add_argument("--demo-data", action="store_true", help="the small synthetic class of `demo`")
     parser.add_argument("--cache", type=Path, help="folder that keeps evidence, so that grading again takes seconds")
     parser.add_argument(

@@ -105,7 +105,9 @@ def _attach(findings, outcomes):
     for finding in findings:
         homes = [outcome for outcome in outcomes if finding["item"] in (outcome.item, outcome.step)]
         for outcome in homes[:1]:
-            if all(finding["code"] != other["code"] or finding["basis"] != other["basis"] for other in outcome.findings):
+            if all(
+                finding["code"] != other["code"] or finding["basis"] != other["basis"] for other in outcome.findings
+            ):
                 outcome.findings.append(finding)
 
 

@@ -47,8 +47,10 @@ class Work:
         return self.evidence.arrays[f"{probe_name}.{name}"]
 
     def model(self, name):
-        """Returns the facts of a loaded model, or ends the check: missing and useless files have failed, and those
-        that we refuse or cannot load are for a person to look at."""
+        """Returns the facts of a loaded model, or ends the check.
+
+        Missing and useless files have failed; those that we refuse or cannot load are for a person to look at.
+        """
         audit = self.evidence.audits.get(name)
         if audit is None:
             raise Failed(
@@ -89,7 +91,10 @@ class Work:
 
 
 # What a student gets wrong when a file is not a model at all; other refused files are for a person.
-_FAILED_KINDS = {"empty", "lfs-pointer", "html", "python-source", "utf8-mangled", "truncated", "hdf5-weights", "hdf5-architecture"}  # fmt: skip
+_FAILED_KINDS = {
+    *("empty", "lfs-pointer", "html", "python-source"),
+    *("utf8-mangled", "truncated", "hdf5-weights", "hdf5-architecture"),
+}
 
 _PROBE_SENTENCES = {
     "todo": lambda message: (f"Still to do: {message}", "the step done", "write it where the TODO stands"),

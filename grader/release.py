@@ -41,6 +41,8 @@ ALLOWED_TRACKS = {"tracks/**/*.py": None, "tracks/**/*.md": None}
 # Decoding the pixel strings is step 1b, so the decoder stays with the staff and the tracks.
 STAFF_ONLY = ("expressions/fer2013_arrays.py",)
 
+LINE_LENGTH = 120
+
 # 1980 is the earliest year that a zip can state; one date for all files makes the zip the same every time.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -83,7 +85,10 @@ def make_starter(source, filename):
             opened_at = number
             indent, step, sentence = begin["indent"], title["step"], title["sentence"]
             starter.append(f"{indent}# TODO({step}): {sentence}")
-            starter.append(f'{indent}raise NotImplementedError("{step}: {sentence}")')
+            raising = f'{indent}raise NotImplementedError("{step}: {sentence}")'
+            if len(raising) > LINE_LENGTH:
+                raising = f'{indent}raise NotImplementedError(\n{indent}    "{step}: {sentence}"\n{indent})'
+            starter.append(raising)
         elif _END.match(line):
             if opened_at is None:
                 raise ReleaseError(f"{filename}, line {number}: END SOLUTION without a BEGIN.")

@@ -124,7 +124,7 @@ def _read_items(tables):
         _only(table, set(Item.__dataclass_fields__), name)
         for key in ("id", "title", "points"):
             if key not in table:
-                raise _wrong(f"{name} has no {key}", f"every item with id, title and points")
+                raise _wrong(f"{name} has no {key}", "every item with id, title and points")
         item = Item(**{"step": table["id"], **table, "needs": tuple(table.get("needs", ()))})
         earlier = {other.id for other in items}
         if item.id in earlier:

@@ -73,9 +73,7 @@ def personalize(model, images, labels, epochs=EPOCHS):
     for layer in personal.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    personal.compile(
-        loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(3e-4), metrics=["accuracy"]
-    )
+    personal.compile(loss="categorical_crossentropy", optimizer=keras.optimizers.Adam(3e-4), metrics=["accuracy"])
     personal.fit(images, keras.utils.to_categorical(labels, NUM_CLASSES), batch_size=7, epochs=epochs, verbose=0)
     # END SOLUTION
     return personal

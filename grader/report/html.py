@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expressions.labels import EMOTIONS
 from grader.outcome import CANNOT_GRADE, FAILED, GRADER_FAULT, PASSED
-from grader.report.text import accuracy_words, feedback_lines, points_words, status_words
+from grader.report.text import accuracy_words, feedback_lines, points_words
 
 STYLE = Path(__file__).with_name("style.css")
 MODELS = ("model_1", "model_2", "model_3", "model_4", "model_ec1")
@@ -66,7 +66,9 @@ def write_index(title, results, path):
 
 def _head_of(result):
     share = result.total / result.max_points if result.max_points else 0
-    provisional = "<p class='open'><b>Provisional:</b> a person must look at some items.</p>" if result.provisional else ""
+    provisional = (
+        "<p class='open'><b>Provisional:</b> a person must look at some items.</p>" if result.provisional else ""
+    )
     notices = "".join(f"<p class='quiet'>{escape(notice)}</p>" for notice in result.notices)
     return (
         f"<h1>{escape(result.name)}</h1>"
@@ -87,7 +89,7 @@ def _items_table(result):
         points = "open" if outcome.points is None else f"{outcome.points:g}"
         rows.append(
             f'<tr id="item-{escape(outcome.item)}"><th scope="row">{escape(outcome.item)}</th>'
-            f'<td>{escape(outcome.title)}{f"<dl>{feedback}</dl>" if feedback else ""}</td>'
+            f"<td>{escape(outcome.title)}{f'<dl>{feedback}</dl>' if feedback else ''}</td>"
             f'<td class="status {css}"><span aria-hidden="true">{sign}</span> {escape(word)}</td>'
             f'<td class="number">{points} / {outcome.max_points:g}</td></tr>'
         )
@@ -138,7 +140,7 @@ def _confusion_table(confusion):
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return (
         '<div class="scroll"><table class="confusion"><caption class="quiet">Rows: the true emotion. Columns: what the '
-        f'network says.</caption><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f"network says.</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -152,8 +154,8 @@ def _layer_table(layers):
             f"<td class='number'>{layer['num_parameters'] or 0:,}</td></tr>"
         )
     return (
-        '<div class="scroll"><table><thead><tr><th scope="col">name</th><th scope="col">kind</th><th scope="col">settings'
-        '</th><th scope="col">output</th><th scope="col" class="number">parameters</th></tr></thead>'
+        '<div class="scroll"><table><thead><tr><th scope="col">name</th><th scope="col">kind</th>'
+        '<th scope="col">settings</th><th scope="col">output</th><th scope="col" class="number">parameters</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -179,8 +181,8 @@ def _pass_rates(results):
         share = sum(outcome.status == PASSED for outcome in outcomes) / len(outcomes)
         rows.append(
             f'<tr><th scope="row">{escape(item.item)}</th><td>{escape(item.title)}</td>'
-            f'<td class="number">{share:.0%}</td><td style="width:12rem"><div class="bar"><span style="width:{share:.0%}">'
-            "</span></div></td></tr>"
+            f'<td class="number">{share:.0%}</td><td style="width:12rem"><div class="bar">'
+            f'<span style="width:{share:.0%}"></span></div></td></tr>'
         )
     return (
         '<table><thead><tr><th scope="col">step</th><th scope="col">what was checked</th>'

@@ -52,9 +52,7 @@ def _test(outcome):
         "name": outcome.title,
         "max_score": outcome.max_points,
         "status": "passed" if outcome.status == PASSED else "failed",
-        "output": "\n".join(
-            [status_words(outcome), *(f"{label}: {text}" for label, text in feedback_lines(outcome))]
-        ),
+        "output": "\n".join([status_words(outcome), *(f"{label}: {text}" for label, text in feedback_lines(outcome))]),
         "tags": [f"step {outcome.step}"],
         "visibility": outcome.visibility,
         "extra_data": {"status": outcome.status, "needs": outcome.needs},

@@ -9,7 +9,7 @@ _SECTIONS = {"1": 3, "2": 3, "3": 3, "4": 3, "5": 4, "6": 4, "7": 4, "9": 5, "10
 
 
 def handout_place(step):
-    """Where the handout asks for a step: `"3c"` → `"Handout section 3, step 3(c)."`"""
+    """Where the handout asks for a step: `"3c"` is in section 3, step 3(c)."""
     number = "E" if step.startswith("EC") else "".join(character for character in step if character.isdigit())
     if number == "E":
         return f"Handout section 5, extra credit {step[2:]}."
@@ -38,7 +38,9 @@ def feedback_lines(outcome):
     elif outcome.needs is not None:
         pairs = [("Because", outcome.what)]
     else:
-        try_ = f"{_sentence(outcome.try_)} {handout_place(outcome.step)}" if outcome.try_ else handout_place(outcome.step)
+        try_ = (
+            f"{_sentence(outcome.try_)} {handout_place(outcome.step)}" if outcome.try_ else handout_place(outcome.step)
+        )
         pairs = [("What", outcome.what), ("Wanted", outcome.wanted), ("Try", try_)]
     for finding in outcome.findings:
         where = f" ({finding['file']}, line {finding['line']})" if finding.get("line") else ""
@@ -89,5 +91,3 @@ def _provisional(result):
 
 def _sentence(text):
     return text if text.endswith((".", "!", "?")) else text + "."
-
-

@@ -45,7 +45,9 @@ def outcomes_of(demo, name):
 
 
 def test_reference_earns_every_automatic_point(demo):
-    lost = {item: outcome["what"] for item, outcome in outcomes_of(demo, "good").items() if outcome["status"] != "passed"}
+    lost = {
+        item: outcome["what"] for item, outcome in outcomes_of(demo, "good").items() if outcome["status"] != "passed"
+    }
     assert lost == {}
     assert results_of(demo, "good")["score"] == 80 + 5
 
@@ -162,4 +164,3 @@ def test_every_wrong_answer_gets_what_it_deserves(demo, tmp_path, answer, varian
         assert tuple(finding[key] for key in ("code", "certainty", "basis", "item")) in found
     if variant == "lookalike":
         assert found == set()
-

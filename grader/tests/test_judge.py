@@ -143,7 +143,7 @@ def test_feedback_has_the_form_of_the_house(rubric, hidden):
     lines = render(result).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("1b"))
     assert lines[start].endswith("0 / 4")
-    assert lines[start + 1].split() [:1] == ["What"] and "255" in lines[start + 1]
+    assert lines[start + 1].split()[:1] == ["What"] and "255" in lines[start + 1]
     assert any("divide by 255" in line for line in lines[start + 1 : start + 6])
     assert any(line.startswith("1c") and line.endswith("not run: it needs 1b") for line in lines)
     assert max(map(len, lines)) <= 100

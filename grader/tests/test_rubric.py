@@ -46,7 +46,7 @@ def test_ramp_gives_nothing_below_everything_above_and_half_in_the_middle():
         ('id = "1c"', 'id = "1b"', "twice"),
         ("zero = 0.30, full = 0.44", "zero = 0.50, full = 0.44", "model_1"),
         ("function_seconds = 20", 'function_seconds = "20"', "function_seconds"),
-        ('title = "Expression recognition"', 'title = ', "TOML"),
+        ('title = "Expression recognition"', "title = ", "TOML"),
     ],
 )
 def test_wrong_rubrics_are_refused_by_name(tmp_path, old, new, names):

@@ -17,8 +17,6 @@ from expressions.seeds import choose_seed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-
-
 def load_reference(name):
     spec = importlib.util.spec_from_file_location(f"reference_{name}", ROOT / "grader" / "reference" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
@@ -39,7 +37,9 @@ def cnnx():
 # --- Labels, seeds, data ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("spelling", "name"), [("happy", "Happy"), (" JOY ", "Happy"), ("Anger", "Angry"), ("SU", "Surprise")])
+@pytest.mark.parametrize(
+    ("spelling", "name"), [("happy", "Happy"), (" JOY ", "Happy"), ("Anger", "Angry"), ("SU", "Surprise")]
+)
 def test_emotions_have_several_spellings(spelling, name):
     assert EMOTIONS[emotion_id(spelling)] == name
 
@@ -134,7 +134,7 @@ def test_photos_of_every_kind_become_the_same_grey_picture(tmp_path):
         "angry.png": Image.fromarray(grey),
         "disgust.png": Image.fromarray(np.stack([grey] * 3, axis=2)),
         "fear.png": Image.fromarray(np.dstack([grey, grey, grey, np.full_like(grey, 255)])),
-        "happy.png": Image.fromarray((grey.astype(np.uint16) * 257)),
+        "happy.png": Image.fromarray(grey.astype(np.uint16) * 257),
         "sad.jpg": Image.fromarray(grey),
         "surprise.png": Image.fromarray(grey).convert("P"),
         "neutral.png": Image.fromarray(grey).convert("LA"),

@@ -118,7 +118,7 @@ def test_model_3_is_model_2_fine_tuned(work):
         )
 
 
-# Networks of one architecture trained from different starts correlate by less than 0.2, fine-tuned ones by more than 0.9.
+# Networks of one kind trained from different starts correlate by less than 0.2, fine-tuned ones by more than 0.9.
 MIN_LINEAGE_CORRELATION = 0.5
 
 

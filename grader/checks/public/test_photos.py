@@ -90,7 +90,7 @@ def test_photos_become_grey_pictures(work):
 
 @pytest.mark.item("7c")
 def test_network_learns_from_seven_photos(work):
-    """personalize trains the model: the seven photos are read better than before."""
+    """Personalize trains the model: the seven photos are read better than before."""
     facts = work.facts("personalize")
     if not facts["is_model"]:
         raise Failed(f"personalize returned {facts['returned']}", "the fine-tuned keras.Model", "return the model")

@@ -8,7 +8,7 @@ from grader.outcome import Failed
 
 @pytest.mark.item("10-shape")
 def test_voxelize_gives_a_grid(work):
-    """voxelize gives a grid of whole, non-negative counts, 24 cells along each axis unless told otherwise."""
+    """Voxelize gives a grid of whole, non-negative counts, 24 cells along each axis unless told otherwise."""
     counts = work.array("voxelize", "counts")
     if counts.shape[1:] != (24, 24, 24):
         raise Failed(f"a grid of shape {counts.shape[1:]}", "(24, 24, 24)", "np.zeros((size, size, size))")
@@ -39,7 +39,10 @@ def test_every_point_is_counted_once(work):
 @pytest.mark.item("10-order")
 def test_order_of_points_does_not_matter(work):
     """The same points in another order give the same grid."""
-    counts, permuted = work.array("voxelize", "counts")[0], work.array("voxelize_permuted", "counts").reshape(24, 24, 24)
+    counts, permuted = (
+        work.array("voxelize", "counts")[0],
+        work.array("voxelize_permuted", "counts").reshape(24, 24, 24),
+    )
     if not np.array_equal(counts, permuted):
         raise Failed(
             f"{int((counts != permuted).sum())} cells change when the points come in another order",
@@ -59,7 +62,7 @@ def test_points_fall_into_the_right_cells(work):
         work.measured[f"mean_cells_of_{name}_cloud"] = [round(mean, 1) for mean in means]
         if int(np.argmax(means)) != axis:
             raise Failed(
-                f"points crowded at the high end of {name} give mean cells {np.round(means, 1).tolist()} along the axes",
+                f"points crowded at the high end of {name} have the mean cell {np.round(means, 1).tolist()}",
                 f"the highest mean along axis {axis}: a grid indexed [x, y, z], counted upwards",
                 "use columns 0, 1 and 2 of the points for the three axes, in this order",
             )
@@ -75,9 +78,11 @@ def test_points_fall_into_the_right_cells(work):
 
 @pytest.mark.item("10-input")
 def test_points_stay_as_they_are(work):
-    """voxelize does not change the array that it gets."""
+    """Voxelize does not change the array that it gets."""
     if not work.facts("voxelize")["input_unchanged"]:
-        raise Failed("the points were changed", "the same points as before the call", "write `points = points - lower`, not `-=`")
+        raise Failed(
+            "the points were changed", "the same points as before the call", "write `points = points - lower`, not `-=`"
+        )
 
 
 @pytest.mark.item("12")
@@ -91,7 +96,7 @@ def test_nobody_is_in_both_sets(work):
     wanted = "every row once, and every subject on one side only"
     if len(both):
         raise Failed(
-            f"{len(both)} of {len(np.unique(subjects))} subjects are in both sets: the network can recognise the person",
+            f"{len(both)} of {len(np.unique(subjects))} subjects are in both sets, where a network can know them by face",
             wanted,
             "draw subjects, not rows: np.unique(subject_ids), then np.isin",
         )

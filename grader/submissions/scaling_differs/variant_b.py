@@ -14,7 +14,7 @@ def make_model_2(num_steps=2250):
         net.add(layers.MaxPooling2D(2))
     net.add(layers.Flatten())
     net.add(layers.Dense(7, activation="softmax"))
-    net.compile("adam", "categorical_crossentropy", ["accuracy"])
+    net.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     return net
 
 
