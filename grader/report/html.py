@@ -155,7 +155,8 @@ def _layer_table(layers):
         )
     return (
         '<div class="scroll"><table><thead><tr><th scope="col">name</th><th scope="col">kind</th>'
-        '<th scope="col">settings</th><th scope="col">output</th><th scope="col" class="number">parameters</th></tr></thead>'
+        '<th scope="col">settings</th><th scope="col">output</th>'
+        '<th scope="col" class="number">parameters</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -42,11 +42,13 @@ def feedback_lines(outcome):
             f"{_sentence(outcome.try_)} {handout_place(outcome.step)}" if outcome.try_ else handout_place(outcome.step)
         )
         pairs = [("What", outcome.what), ("Wanted", outcome.wanted), ("Try", try_)]
+    advised = {outcome.try_}
     for finding in outcome.findings:
         where = f" ({finding['file']}, line {finding['line']})" if finding.get("line") else ""
         pairs.append(("Found", f"{finding['certainty']}: {finding['what']}{where}"))
-        if finding.get("try") and finding["try"] != outcome.try_:
-            pairs.append(("Try", finding["try"]))
+        if finding["code"] not in advised and finding.get("try") not in advised:
+            pairs.append(("Try", finding.get("try", "")))
+        advised |= {finding["code"], finding.get("try")}
     return [(label, text) for label, text in pairs if text]
 
 

@@ -96,7 +96,7 @@ def test_nobody_is_in_both_sets(work):
     wanted = "every row once, and every subject on one side only"
     if len(both):
         raise Failed(
-            f"{len(both)} of {len(np.unique(subjects))} subjects are in both sets, where a network can know them by face",
+            f"{len(both)} of {len(np.unique(subjects))} subjects are in both sets, so the network may know them",
             wanted,
             "draw subjects, not rows: np.unique(subject_ids), then np.isin",
         )
