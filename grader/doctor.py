@@ -24,6 +24,7 @@ def examine():
             if not name.startswith("tensorflow"):
                 lines.append(f"{name:11} missing: pip install -r requirements.txt")
             continue
+        name = name.removesuffix("-cpu")
         note = ""
         if name == "keras" and tuple(int(part) for part in version.split(".")[:3] if part.isdigit()) < SAFE_KERAS:
             note = "  too old for untrusted files: pip install 'keras>=3.15.1'"
@@ -33,7 +34,10 @@ def examine():
 
     isolation = probe_isolation()
     lines.append(f"\nisolation   {isolation['level']}")
-    lines += [f"  {name:24} {outcome}" for name, outcome in isolation["canary"].items()]
+    lines += [f"  {name:10} {outcome}" for name, outcome in isolation["canary"].items() if name != "uid"]
+    for level, tried in isolation["tried"].items():
+        if tried["missing"]:
+            lines.append(f"  not {level}: {tried['missing']}")
 
     places = {"FER-2013": FER2013_CSV, "faces": FACES[0], "photos": PHOTOS / "train"}
     lines.append("")

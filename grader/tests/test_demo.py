@@ -4,6 +4,7 @@ These tests share one run of `python -m grader demo`, which takes most of the su
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -139,6 +140,45 @@ def test_regrading_from_kept_evidence_gives_the_same_result_and_runs_nothing(dem
     assert first.stdout == again.stdout
     assert "calling the functions" in first.stderr
     assert "calling the functions" not in again.stderr
+
+
+JAFFE_EMOTIONS = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
+
+
+def test_real_photos_are_learned_by_a_network_that_knew_only_synthetic_faces(demo, real_data, tmp_path):
+    """JAFFE, one woman: the first take of each emotion to learn, the second to test."""
+    for position, part in enumerate(("train", "test")):
+        (tmp_path / "photos" / part).mkdir(parents=True)
+        for emotion in JAFFE_EMOTIONS:
+            take = sorted((real_data / "jaffe").glob(f"KA.{emotion}*.jpg"))[position]
+            shutil.copy(take, tmp_path / "photos" / part)
+    shutil.copy(demo / "reference" / "model_2.h5", tmp_path)
+    script = ROOT / "grader" / "reference" / "transfer.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--data", "photos", "--seed", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    after, before = map(int, re.search(r"(\d) of 7 test photos right, (\d) before", done.stdout).groups())
+    assert after > before
+    assert after >= 4  # chance is 1
+
+
+def test_real_clouds_are_graded_too(demo, real_data, tmp_path):
+    """The faces that the depth camera saw, judged by networks that learned from synthetic ones."""
+    command = [sys.executable, "-m", "grader", "grade", str(demo / "submissions" / "good"), "--demo-data"]
+    command += ["--faces", str(real_data / "iPhoneX" / "faces.py"), "--out", str(tmp_path), "--accept-weak-isolation"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    outcomes = {outcome["item"]: outcome for outcome in results["extra_data"]["outcomes"]}
+    assert "faces.py" in results["output"]
+    assert outcomes["EC1"]["measured"]["n"] == 21
+    assert outcomes["10-sum"]["status"] == "passed"
 
 
 @pytest.mark.slow
