@@ -94,10 +94,11 @@ def run_demo(out, seed, say=print):
     write_index(f"{rubric.title}: demo class", results, out / "index.html")
 
     minutes = (time.monotonic() - began) / 60
-    print(f"{'submission':20} {'points':>10}  passed  failed  open")
+    print(f"{'submission':20} {'points':>10}  extra  passed  failed  open")
     for result, _ in results:
         num_open = result.count("cannot_grade") + result.count("grader_fault")
-        points = f"{result.total:g} / {result.max_points:g}"
-        print(f"{result.name:20} {points:>10}  {result.count('passed'):6}  {result.count('failed'):6}  {num_open:4}")
+        points = f"{result.total - result.extra_points:g} / {result.max_points:g}"
+        counts = f"{result.count('passed'):6}  {result.count('failed'):6}  {num_open:4}"
+        print(f"{result.name:20} {points:>10}  {result.extra_points:5g}  {counts}")
     print(f"\nDone in {minutes:.1f} minutes. Open {out / 'index.html'} in a browser.")
     return [result for result, _ in results]

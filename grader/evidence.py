@@ -40,6 +40,7 @@ _SOURCES = (
     "grader/findings.py",
     "grader/probe_inputs.py",
     "grader/sandbox.py",
+    "grader/source_findings.py",
     "grader/source_reading.py",
     "grader/worker/*.py",
     "expressions/*.py",

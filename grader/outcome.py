@@ -106,6 +106,11 @@ class Result:
         return sum(outcome.points or 0.0 for outcome in self.outcomes)
 
     @property
+    def extra_points(self):
+        """Points of extra credit in the total."""
+        return sum(outcome.points or 0.0 for outcome in self.outcomes if outcome.extra)
+
+    @property
     def max_points(self):
         """Points that the automatic items can give, without extra credit."""
         return sum(outcome.max_points for outcome in self.outcomes if not outcome.extra)

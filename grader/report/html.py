@@ -48,7 +48,8 @@ def write_index(title, results, path):
         reason = f"{escape(first.item)}: {escape(first.what)}" if first else "everything passed"
         rows.append(
             f'<tr><th scope="row"><a href="{escape(href)}">{escape(result.name)}</a></th>'
-            f'<td class="number">{result.total:g} / {result.max_points:g}</td><td>{state}</td>'
+            f'<td class="number">{result.total - result.extra_points:g} / {result.max_points:g}</td>'
+            f'<td class="number">{result.extra_points:g}</td><td>{state}</td>'
             + "".join(f'<td class="number">{result.count(status)}</td>' for status in _STATUS)
             + f"<td>{reason}</td></tr>"
         )
@@ -56,7 +57,8 @@ def write_index(title, results, path):
     body = (
         f'<h1>{escape(title)}</h1><p class="quiet">{len(results)} submissions, in the order of their names.</p>'
         '<h2>Submissions</h2><div class="scroll"><table><thead><tr><th scope="col">submission</th>'
-        f'<th scope="col" class="number">points</th><th scope="col"></th>{head}'
+        '<th scope="col" class="number">points</th><th scope="col" class="number">extra</th>'
+        f'<th scope="col"></th>{head}'
         f'<th scope="col">first thing that went wrong</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
     if results:
@@ -65,14 +67,14 @@ def write_index(title, results, path):
 
 
 def _head_of(result):
-    share = result.total / result.max_points if result.max_points else 0
+    share = (result.total - result.extra_points) / result.max_points if result.max_points else 0
     provisional = (
         "<p class='open'><b>Provisional:</b> a person must look at some items.</p>" if result.provisional else ""
     )
     notices = "".join(f"<p class='quiet'>{escape(notice)}</p>" for notice in result.notices)
     return (
         f"<h1>{escape(result.name)}</h1>"
-        f"<div class='score'><strong>{result.total:g}</strong>{escape(points_words(result))}</div>"
+        f"<div class='score'><strong>{result.total - result.extra_points:g}</strong>{escape(points_words(result))}</div>"
         f"<div class='bar' role='img' aria-label='{share:.0%} of the points'>"
         f"<span style='width:{min(share, 1):.1%}'></span></div>{provisional}"
         f"<p class='quiet'>Thresholds: {escape(result.data_name)}.</p>{notices}"

@@ -60,9 +60,8 @@ def accuracy_words(measured):
 
 def points_words(result):
     """The total in words: `"80 of 80 automatic points, and 5 of extra credit"`."""
-    extra = sum(outcome.points or 0.0 for outcome in result.outcomes if outcome.extra)
-    words = f"{result.total - extra:g} of {result.max_points:g} automatic points"
-    return f"{words}, and {extra:g} of extra credit" if extra else words
+    words = f"{result.total - result.extra_points:g} of {result.max_points:g} automatic points"
+    return f"{words}, and {result.extra_points:g} of extra credit" if result.extra_points else words
 
 
 def render(result):

@@ -117,7 +117,7 @@ TRAINED = {
 def test_accuracy_below_the_full_mark_earns_a_share_and_states_its_interval(rubric, hidden):
     work = evidence()
     work.probes["train"].update(status="ok", facts=TRAINED)
-    work.audits["model_1"] = {"accepted": True, "kind": "hdf5-model", "reasons": []}
+    work.audits["model_1"] = {"accepted": True, "kind": "hdf5-model", "reasons": [], "last_activation": "softmax"}
     work.models["model_1"] = {
         **{"status": "ok", "input_shape": [None, 48, 48, 1], "output_shape": [None, 7], "num_parameters": 26_224_263}
     }
