@@ -45,13 +45,13 @@ def write_index(title, results, path):
     for result, href in results:
         state = "provisional" if result.provisional else ""
         first = next((outcome for outcome in result.outcomes if outcome.status != PASSED), None)
-        reason = f"{escape(first.item)}: {escape(first.what)}" if first else "everything passed"
+        reason = f"<b>{escape(first.item)}</b> {escape(first.what)}" if first else "everything passed"
         rows.append(
             f'<tr><th scope="row"><a href="{escape(href)}">{escape(result.name)}</a></th>'
             f'<td class="number">{result.total - result.extra_points:g} / {result.max_points:g}</td>'
             f'<td class="number">{result.extra_points:g}</td><td>{state}</td>'
             + "".join(f'<td class="number">{result.count(status)}</td>' for status in _STATUS)
-            + f"<td>{reason}</td></tr>"
+            + f'<td class="reason">{reason}</td></tr>'
         )
     head = "".join(f'<th scope="col" class="number">{word}</th>' for word, _, _ in _STATUS.values())
     body = (
@@ -74,7 +74,8 @@ def _head_of(result):
     notices = "".join(f"<p class='quiet'>{escape(notice)}</p>" for notice in result.notices)
     return (
         f"<h1>{escape(result.name)}</h1>"
-        f"<div class='score'><strong>{result.total - result.extra_points:g}</strong>{escape(points_words(result))}</div>"
+        f"<div class='score'><strong>{result.total - result.extra_points:g}</strong>"
+        f"{escape(points_words(result))}</div>"
         f"<div class='bar' role='img' aria-label='{share:.0%} of the points'>"
         f"<span style='width:{min(share, 1):.1%}'></span></div>{provisional}"
         f"<p class='quiet'>Thresholds: {escape(result.data_name)}.</p>{notices}"
