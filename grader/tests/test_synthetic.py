@@ -26,6 +26,8 @@ SMALL = Preset({"Training": 14, "PublicTest": 4, "PrivateTest": 3}, 2)
 @pytest.fixture
 def small_preset(monkeypatch):
     monkeypatch.setitem(PRESETS, "small", SMALL)
+    # Beside TensorFlow a fresh process makes the files, and that one does not know this preset.
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     return "small"
 
 
