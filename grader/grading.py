@@ -74,8 +74,8 @@ def judge_evidence(name, rubric, hidden, evidence):
         data_name=hidden.name,
         data_version=hidden.version,
         rubric_version=rubric.version,
-        notices=_notices(hidden, evidence),
-        staff={"faults": errors, **_staff_facts(hidden, evidence)},
+        notices=_notices(rubric, hidden, evidence),
+        staff={"faults": errors + _worker_faults(evidence), **_staff_facts(hidden, evidence)},
     )
 
 
@@ -111,14 +111,21 @@ def _attach(findings, outcomes):
                 outcome.findings.append(finding)
 
 
-def _notices(hidden, evidence):
+def _notices(rubric, hidden, evidence):
     notices = [f"Tested on {hidden.description}."]
+    by_hand = [f"{item.title} ({item.points:g} points)" for item in rubric.items if item.manual]
+    writeup = "is there" if "writeup.pdf" in evidence.submission.get("files", {}) else "is missing"
+    notices.append(f"Graded by a person: {'; '.join(by_hand)}. writeup.pdf {writeup}.")
     for mapping in evidence.submission.get("mapped", []):
         notices.append(f"{mapping['from']} was read as {mapping['to']}: {mapping['why']}.")
     for refused in evidence.submission.get("refused", []):
         notices.append(f"{refused['entry']} was left out: {refused['what']}.")
     notices.append(f"Isolation: {evidence.isolation['level']}.")
     return notices
+
+
+def _worker_faults(evidence):
+    return [f"{fault['where']}: {fault['message']}" for fault in evidence.faults]
 
 
 def _staff_facts(hidden, evidence):

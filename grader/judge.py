@@ -52,6 +52,9 @@ class Work:
         Missing and useless files have failed; those that we refuse or cannot load are for a person to look at.
         """
         audit = self.evidence.audits.get(name)
+        for refused in self.evidence.submission["refused"]:
+            if audit is None and refused.get("file") == f"{name}.h5":
+                raise CannotGrade(f"{refused['entry']}: {refused['what']}", refused["wanted"], refused["try"])
         if audit is None:
             raise Failed(
                 f"There is no {name}.h5 in the submission",

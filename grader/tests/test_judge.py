@@ -108,6 +108,17 @@ def test_refused_model_is_for_a_person_and_a_missing_one_has_failed(rubric, hidd
     assert missing.status == "failed"
 
 
+def test_model_that_intake_refused_is_for_a_person_too(rubric, hidden):
+    work = evidence()
+    work.probes["train"].update(status="ok", facts=TRAINED)
+    work.submission["refused"] = [
+        {"entry": "../model_1.h5", "file": "model_1.h5", "what": "a name that leads out", "wanted": "w", "try": "t"}
+    ]
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    assert by_item(outcomes)["3-file"].status == "cannot_grade"
+    assert "leads out" in by_item(outcomes)["3-file"].what
+
+
 TRAINED = {
     **{"is_history": True, "num_epochs": 2, "epochs": 2, "keys": ["loss", "val_loss"], "weights_changed": True},
     **{"num_training_steps": 8, "steps_per_epoch": 4, "wanted_steps": 4, "num_images": 64, "batch_size": 16},
