@@ -6,7 +6,10 @@
 
 Edit the parts marked TODO, in the order of the handout's steps. When all are done you see a progress bar per epoch,
 then one line per network with its accuracy; learning curves, confusion matrices and a diagram lie beside the models.
-The handout says how many minutes an epoch takes, and the accuracy to expect.
+A run replaces the models of the last one, a trial with --limit too.
+
+On FER-2013, with 2 cores, model_1 takes about a minute an epoch and reads 46 to 49 of 100 PublicTest pictures after
+five; on the synthetic class a quarter of that, and 50 of 100.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from expressions.command_line import count, run_script
 from expressions.datasets import find_fer2013
 from expressions.fer2013 import load_fer2013
 from expressions.labels import NUM_CLASSES
@@ -93,7 +97,8 @@ def train(model, x_train, y_train, x_val, y_val, epochs=5, batch_size=256):
 
     The 2019 course batched with `ImageDataGenerator.flow` and trained with `fit_generator`. Neither exists any more:
     `tf.data` batches, `model.fit` takes the batches, and augmentation is done by layers such as
-    `keras.layers.RandomFlip` at the front of a model.
+    `keras.layers.RandomFlip` at the front of a model. Batches from `tf.data` are shuffled by `.shuffle`; give `fit`
+    shuffle=False with them, or Keras warns that it cannot shuffle them once more.
 
     Args:
         model: compiled `keras.Model` with 7 outputs.
@@ -138,8 +143,8 @@ def make_model_2(num_steps=3375):
 def main():
     """Loads the data, trains both networks, saves and reports them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, help="passes over the training pictures (default: the handout's)")
-    parser.add_argument("--limit", type=int, help="use only the first LIMIT pictures of each split")
+    parser.add_argument("--epochs", type=count, help="passes over the training pictures (default: the handout's)")
+    parser.add_argument("--limit", type=count, help="use only the first LIMIT pictures of each split")
     parser.add_argument("--data", help="a csv in FER-2013's format")
     parser.add_argument("--seed", type=int, help="start the random numbers here (default: seed.json, or a new one)")
     parser.add_argument("--only", choices=["model_1", "model_2"], help="train only this network")
@@ -149,7 +154,7 @@ def main():
     print(description)
     keras.utils.set_random_seed(choose_seed(arguments.seed))
 
-    # Three splits, three purposes: learn, choose, and report once. PrivateTest stays untouched until the end.
+    # Three splits, three purposes: Training to learn, PublicTest to choose between networks, PrivateTest to report.
     fer = load_fer2013(csv_path, limit=arguments.limit)
     splits = {}
     for usage in ("Training", "PublicTest", "PrivateTest"):
@@ -176,4 +181,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

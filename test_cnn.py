@@ -5,13 +5,15 @@
     python test_cnn.py me.jpg --model model_3.h5  a picture of your own, cropped to the face
     python test_cnn.py 17 --save prediction.png   writes the figure instead of opening a window
 
-Needs a saved network, and your prepare_images from cnn.py.
+Needs a saved network, and your own functions: prepare_images for a number, load_photos for a file.
 """
 
 import argparse
-import sys
+import shutil
+import tempfile
 from pathlib import Path
 
+from expressions.command_line import run_script
 from expressions.datasets import find_fer2013
 from expressions.errors import DataError
 from expressions.labels import EMOTIONS
@@ -23,21 +25,15 @@ def main():
     parser.add_argument("picture", nargs="?", default="0", help="number of a PublicTest picture, or an image file")
     parser.add_argument("--model", default="model_1.h5", help="a saved network (default: model_1.h5)")
     parser.add_argument("--data", help="a csv in FER-2013's format")
-    parser.add_argument("--save", metavar="PNG", help="write the figure here")
+    parser.add_argument("--save", metavar="PNG", help="write the figure here, which needs no screen")
     arguments = parser.parse_args()
-    try:
-        if not Path(arguments.model).exists():
-            raise DataError(f"There is no {arguments.model}.", "a trained network", "run cnn.py, or name another file")
-        pixels, true_label = read_picture(arguments.picture, arguments.data)
-    except DataError as error:
-        sys.exit(str(error))
+    check_model(arguments.model)
+    image, true_label = read_picture(arguments.picture, arguments.data)
 
     import keras
 
-    from cnn import prepare_images
     from expressions.plotting import plot_emotion_prediction
 
-    image = prepare_images([pixels])  # (1, 48, 48, 1)
     model = keras.models.load_model(arguments.model, compile=False)
     prediction = model.predict(image, verbose=0)[0]  # (7,)
 
@@ -46,20 +42,39 @@ def main():
     plot_emotion_prediction(prediction, image=image[0], path=arguments.save, title=f"{arguments.model}{truth}")
 
 
+def check_model(path):
+    """Refuses a file that is no network for pictures, before Keras opens it.
+
+    Raises:
+        DataError: there is no such file, or it is not such a network.
+    """
+    from expressions.model_file import audit_in_child
+
+    if not Path(path).exists():
+        raise DataError(f"There is no {path}.", "a trained network", "run cnn.py, or name another file")
+    audit = audit_in_child(path)
+    if not audit["accepted"]:
+        reason = audit["reasons"][0]
+        raise DataError(f"{path}: {reason['what']}", reason["wanted"], reason["try"])
+    if audit["input_shape"] and list(audit["input_shape"]) != [None, 48, 48, 1]:
+        raise DataError(f"{path} takes {audit['input_shape']}.", "a network for (None, 48, 48, 1)", "name another file")
+
+
 def read_picture(picture, csv=None):
-    """Returns a picture as a pixel string, as the csv has it, and its label if that is known.
+    """Reads one picture by the student's own functions.
 
     Args:
         picture: str, the number of a PublicTest picture, or the path of an image file.
         csv: path of the csv to count in, or `None` to choose.
 
     Returns:
-        `(pixels, label)`: a string of 2304 whole numbers, and an int or `None`.
+        `(image, label)`: float32 array of shape `(1, 48, 48, 1)` in [0, 1], and an int or `None`.
 
     Raises:
         DataError: there is no such picture.
     """
     if picture.isdigit():
+        from cnn import prepare_images
         from expressions.fer2013 import load_fer2013
 
         csv_path, description = find_fer2013(csv)
@@ -69,15 +84,19 @@ def read_picture(picture, csv=None):
             raise DataError(
                 f"There is no PublicTest picture {picture}.", f"a number from 0 to {len(labels) - 1}", "count from 0"
             )
-        return pixel_strings[int(picture)], int(labels[int(picture)])
+        return prepare_images([pixel_strings[int(picture)]]), int(labels[int(picture)])
 
     if not Path(picture).exists():
         raise DataError(f"There is no {picture}.", "a number, or the path of an image file", "check its spelling")
-    import keras
+    from transfer import load_photos
 
-    grey = keras.utils.img_to_array(keras.utils.load_img(picture, color_mode="grayscale", target_size=(48, 48)))
-    return " ".join(str(int(value)) for value in grey.ravel()), None
+    # load_photos reads seven photos, one per emotion: here are seven copies of one.
+    with tempfile.TemporaryDirectory() as folder:
+        for name in EMOTIONS:
+            shutil.copy(picture, Path(folder) / f"{name.lower()}{Path(picture).suffix}")
+        images, _ = load_photos(Path(folder))
+    return images[:1], None
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,12 +9,15 @@ accuracy on your seven test photos before and after, and a bar chart of each pre
 """
 
 import argparse
+from pathlib import Path
 
 import keras
 import numpy as np
 from PIL import Image, ImageOps
 
+from expressions.command_line import count, run_script
 from expressions.datasets import find_photo_folders
+from expressions.errors import DataError
 from expressions.labels import EMOTIONS, NUM_CLASSES
 from expressions.photos import find_photos, open_photo
 from expressions.plotting import plot_emotion_prediction
@@ -28,8 +31,8 @@ def load_photos(folder):
     """Reads seven photos as pictures like those of FER-2013 (step 7b).
 
     Args:
-        folder: path of a folder with seven PNG or JPEG files of any size, in colour or grey, one per emotion.
-            `find_photos` names them, `open_photo` opens one the right way up.
+        folder: path of a folder with seven PNG or JPEG files of any size, in colour or grey, one per emotion;
+            a PNG may be transparent in places. `find_photos` names them, `open_photo` opens one the right way up.
 
     Returns:
         images: float32 array of shape `(7, 48, 48, 1)`, grey, every value from 0.0 to 1.0.
@@ -62,12 +65,14 @@ def personalize(model, images, labels, epochs=EPOCHS):
 def main():
     """Loads the network and the photos, fine-tunes, tests and saves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"passes over the photos (default: {EPOCHS})")
-    parser.add_argument("--limit", type=int, help="use only the first LIMIT photos of each folder")
+    parser.add_argument("--epochs", type=count, default=EPOCHS, help=f"passes over the photos (default: {EPOCHS})")
+    parser.add_argument("--limit", type=count, help="use only the first LIMIT photos of each folder")
     parser.add_argument("--data", help="a folder with subfolders train and test")
     parser.add_argument("--seed", type=int, help="start the random numbers here (default: seed.json, or a new one)")
     arguments = parser.parse_args()
 
+    if not Path("model_2.h5").exists():
+        raise DataError("There is no model_2.h5 in this folder.", "the network of step 4", "run python cnn.py first")
     folder, description = find_photo_folders(arguments.data)
     print(description)
     keras.utils.set_random_seed(choose_seed(arguments.seed))
@@ -75,6 +80,7 @@ def main():
     train_images, train_labels = (part[: arguments.limit] for part in load_photos(folder / "train"))
     test_images, test_labels = (part[: arguments.limit] for part in load_photos(folder / "test"))
 
+    # Keras 3 cannot go on training with the optimizer of an .h5 file: load with compile=False, and compile anew.
     # TODO(7c): Load model_2.h5 as model_2.
     raise NotImplementedError("7c: Load model_2.h5 as model_2.")
     model_3 = personalize(model_2, train_images, train_labels, epochs=arguments.epochs)
@@ -91,4 +97,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -99,8 +99,9 @@ def open_photo(path):
         path: str or Path of a PNG or JPEG file, whatever its name.
 
     Returns:
-        A `PIL.Image.Image` in the mode it is stored in ("RGB", "RGBA", "L", "I;16", "P", "CMYK" …), turned as its EXIF
-        orientation asks: phones store portraits lying on their side.
+        A `PIL.Image.Image` in the mode it is stored in ("RGB", "RGBA", "L", "P", "CMYK" …), turned as its EXIF
+        orientation asks: phones store portraits lying on their side. A grey PNG with 16 bits a pixel comes as "L",
+        0 to 255, for `convert("L")` would cut it off at 255 instead of scaling.
 
     Raises:
         DataError: the file is no PNG or JPEG, is damaged, or claims more than 120 megapixels.
@@ -108,7 +109,16 @@ def open_photo(path):
     path = Path(path)
     _check_kind(path, _kind(path))
     with _open(path) as image:
-        return _upright(_decoded(path, image))
+        return _eight_bits(_upright(_decoded(path, image)))
+
+
+def _eight_bits(image):
+    if not image.mode.startswith("I"):
+        return image
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype("uint8"))
 
 
 def _files(folder):

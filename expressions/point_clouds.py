@@ -58,6 +58,24 @@ class PointClouds:
         """
         return PointClouds(self.points[rows], self.labels[rows], self.subject_ids[rows])
 
+    def first_subjects(self, num_subjects):
+        """Returns the clouds of the first people, in the order in which they come.
+
+        Args:
+            num_subjects: int, at least 1.
+
+        Returns:
+            A `PointClouds`.
+
+        Raises:
+            DataError: `num_subjects` is below 1.
+        """
+        if num_subjects < 1:
+            raise DataError(f"{num_subjects} subjects leave no cloud.", "at least 1 subject", "a larger number")
+        _, first_rows = np.unique(self.subject_ids, return_index=True)
+        chosen = self.subject_ids[np.sort(first_rows)[:num_subjects]]
+        return self.select(np.isin(self.subject_ids, chosen))
+
 
 def load_point_clouds(path):
     """Loads the clouds of a `faces.py` or of an npz with `points`, `labels` and `subject_ids`.

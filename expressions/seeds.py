@@ -35,6 +35,11 @@ def choose_seed(seed=None, path="seed.json"):
     else:
         chosen = seed is not None
         seed = seed if chosen else secrets.randbelow(2**32)
-        path.write_text(json.dumps({"seed": seed}) + "\n", encoding="utf-8")
+        try:
+            path.write_text(json.dumps({"seed": seed}) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be written: {error.strerror}.", "a folder that you may write to", "run the script there"
+            ) from error
         print(f"Seed {seed}, {'chosen' if chosen else 'drawn for you'} and written to {path}.")
     return seed

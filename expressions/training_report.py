@@ -38,7 +38,6 @@ def report_training(model, saved_as, history, splits):
             f"{name}: {metrics.accuracy:.1%} of {metrics.num_samples:,} right (95 % interval {low:.1%} to {high:.1%})"
         )
     name, metrics = next(iter(measured.items()))
-    print(
-        f"Saved {saved_as}: accuracy {metrics.accuracy:.1%} on {name}. Figures: {stem}_curves.png, {stem}_confusion.png"
-    )
+    figures = f"{stem}_curves.png, {stem}_confusion.png ({list(measured)[-1]})"
+    print(f"Saved {saved_as}: accuracy {metrics.accuracy:.1%} on {name}. Figures: {figures}")
     return measured

@@ -73,6 +73,8 @@ def _grade(options):
 
     if not options.submission.exists():
         raise DataError(f"There is no {options.submission}.", "a zip, a tar.gz or a folder", "check its spelling")
+    if options.out and options.out.exists() and not options.out.is_dir():
+        raise DataError(f"{options.out} is a file.", "a folder for the reports", "name another one")
     rubric = load_rubric()
     hidden = load_hidden(rubric, options.fer2013, options.faces, options.demo_data)
     result = grade(
@@ -81,7 +83,7 @@ def _grade(options):
         hidden,
         out=options.out,
         cache=options.cache,
-        progress=_say,
+        progress=lambda sentence: None if sentence.endswith(": ok") else _say(sentence),
         accept_weak_isolation=options.accept_weak_isolation,
     )
     print(render(result))
@@ -144,7 +146,9 @@ def _doctor(options):
 def _add_benchmark(commands):
     parser = commands.add_parser("benchmark", help="tables of speed and memory")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which tables (default: all)")
-    parser.add_argument("--quick", action="store_true", help="small inputs: whether it runs, not how fast")
+    parser.add_argument(
+        "--quick", action="store_true", help="small inputs: whether it runs, not how fast; seconds, not minutes"
+    )
     parser.set_defaults(run=_benchmark)
 
 

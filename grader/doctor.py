@@ -34,7 +34,7 @@ def examine():
 
     isolation = probe_isolation()
     lines.append(f"\nisolation   {isolation['level']}")
-    lines += [f"  {name:10} {outcome}" for name, outcome in isolation["canary"].items() if name != "uid"]
+    lines += [f"  {name:12}{outcome}" for name, outcome in isolation["canary"].items() if name != "uid"]
     for level, tried in isolation["tried"].items():
         if tried["missing"]:
             lines.append(f"  not {level}: {tried['missing']}")

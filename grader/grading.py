@@ -7,7 +7,7 @@ import numpy as np
 
 from expressions.metrics import classification_metrics
 from grader.evidence import collect
-from grader.findings import find_behaviour
+from grader.findings import find_behaviour, settle
 from grader.hidden import SCORE_SPLIT, STAFF_SPLIT
 from grader.intake import IntakeError, Limits, open_submission
 from grader.judge import judge
@@ -65,8 +65,7 @@ def judge_evidence(name, rubric, hidden, evidence):
         `grader.outcome.Result`.
     """
     (outcomes,), errors = judge(rubric, [(evidence, hidden)])
-    findings = [*evidence.findings, *find_behaviour(evidence, hidden.labels)]
-    _attach(findings, outcomes)
+    _attach(settle([*evidence.findings, *find_behaviour(evidence, hidden.labels)], outcomes), outcomes)
     return Result(
         name=name,
         outcomes=outcomes,
@@ -90,11 +89,11 @@ def _unreadable(path, rubric, hidden, error):
             max_points=item.points,
             extra=item.extra,
             visibility=item.visibility,
-            what=error.what,
-            wanted=error.wanted,
-            try_=error.try_,
+            what="" if number else error.what,
+            wanted="" if number else error.wanted,
+            try_="" if number else error.try_,
         )
-        for item in rubric.automatic()
+        for number, item in enumerate(rubric.automatic())
     ]
     notices = [f"Nothing in {path.name} could be read: {error.what}"]
     return Result(path.stem, outcomes, None, hidden.name, hidden.version, rubric.version, notices)
@@ -117,7 +116,8 @@ def _notices(rubric, hidden, evidence):
     writeup = "is there" if "writeup.pdf" in evidence.submission.get("files", {}) else "is missing"
     notices.append(f"Graded by a person: {'; '.join(by_hand)}. writeup.pdf {writeup}.")
     for mapping in evidence.submission.get("mapped", []):
-        notices.append(f"{mapping['from']} was read as {mapping['to']}: {mapping['why']}.")
+        renamed = mapping["to"] and mapping["to"] != mapping["from"]
+        notices.append(f"{mapping['from']}{' was read as ' + mapping['to'] if renamed else ''}: {mapping['why']}.")
     for refused in evidence.submission.get("refused", []):
         notices.append(f"{refused['entry']} was left out: {refused['what']}.")
     notices.append(f"Isolation: {evidence.isolation['level']}.")

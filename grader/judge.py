@@ -37,6 +37,9 @@ class Work:
         """Returns the facts of a call of a student's function, or ends the check if the call did not work."""
         probe = self.evidence.probes[probe_name]
         status, message = probe["status"], probe.get("message", "")
+        for refused in self.evidence.submission["refused"]:
+            if status == "missing" and str(refused.get("file")) in message:
+                raise CannotGrade(f"{refused['entry']}: {refused['what']}", refused["wanted"], refused["try"])
         if status != "ok":
             raise Failed(*_PROBE_SENTENCES[status](message))
         return probe["facts"]
@@ -101,7 +104,11 @@ _FAILED_KINDS = {
 
 _PROBE_SENTENCES = {
     "todo": lambda message: (f"Still to do: {message}", "the step done", "write it where the TODO stands"),
-    "error": lambda message: (message, "a call that works", "call the function yourself on a few samples"),
+    "error": lambda message: (
+        message,
+        "a call that works",
+        "run the script, or call the function yourself on a few samples",
+    ),
     "missing": lambda message: (message, "the file, the function and its name as in the starter", "restore it"),
     "timeout": lambda message: (
         message or "It took too long and was stopped",

@@ -33,6 +33,13 @@ PLAIN_CALLS = {
 }  # fmt: skip
 EXTREMES = {"max", "amax", "nanmax", "ptp", "reduce_max", "percentile"}
 LABEL_LINE = re.compile(r"label|emotion|target|class|truth|expression|answer|\by\b|_y\b|\by_|\bys\b|Y_|_Y\b", re.I)
+TEST_NAME = re.compile(r"(?<!la)(?<!grea)(?<!fas)(?<!con)test", re.I)  # x_test, but not latest_photos
+# What comes out of these is no picture, whatever goes in.
+MEASURES = {
+    "predict", "predict_on_batch", "predict_classes", "predict_proba", "evaluate", "test_on_batch", "score", "len",
+    "shape", "size", "argmax", "accuracy_score", "confusion_matrix", "classification_report",
+    "classification_metrics",
+}  # fmt: skip
 LAYERS_AFTER = {"Dropout", "Flatten", "Reshape", "Identity"}  # a softmax stays one behind these
 ACTIVATION_LAYERS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu", "Softmax": "softmax"}
 SPLITTERS = {"train_test_split", "ShuffleSplit", "KFold", "StratifiedKFold", "StratifiedShuffleSplit"}
@@ -120,7 +127,7 @@ def _stale_labels(reader):
             bool(siblings),
             "1b" if in_cnn else "12" if event.module == "cnnx" else "7b",
             _place(event),
-            f"line {event.line} appends a label that its own loop never sets: it is {stale}, the same for every sample",
+            f"this appends a label that its own loop never sets: it is {stale}, the same for every sample",
             "for each sample the label of that sample",
             "read the label from the same row or file name as the picture, in the same loop, before you append it",
             "1a" if in_cnn else None,
@@ -282,7 +289,7 @@ def _same_folder(reader, certain, first, second, path):
 
 def _test_names_with_training_photos(reader, main):
     for event in reader.events:
-        if event.run != main or event.kind != "bind" or not re.search("test", event.terms["name"], re.I):
+        if event.run != main or event.kind != "bind" or not TEST_NAME.search(event.terms["name"]):
             continue
         value = event.terms["value"]
         if LABEL_LINE.search(event.terms["name"]) or event.terms["name"].startswith("y"):
@@ -290,7 +297,7 @@ def _test_names_with_training_photos(reader, main):
         if value.kind in ("const", "param") or call_name(value) in ("len", "Path", "join", "str"):
             continue
         paths = set()
-        for term in reader.walk(value):
+        for term in reader.walk(value, skip=_is_no_photo):
             if term.kind == "call" and call_name(term) in FOLDER_READERS:
                 arguments = call_arguments(term)
                 if arguments:
@@ -308,10 +315,21 @@ def _test_names_with_training_photos(reader, main):
                 True,
                 "7b",
                 place,
-                f"`{event.terms['name']}` is filled from the folder of the training photos (line {place[1]})",
+                f"`{event.terms['name']}` is filled from the folder of the training photos",
                 "training photos from photos/train (step 5), test photos from photos/test (step 6)",
                 "check the folder; 7 of 7 right on photos that the network has trained on says nothing",
             )
+
+
+def _is_no_photo(term):
+    """Whether a term is made from photos without holding any: answers of a network, accuracies, counts."""
+    if term.kind == "attr" and term.parts[1] in ("shape", "size", "ndim", "dtype"):
+        return True
+    if term.kind == "call" and call_name(term.parts[0]) in ("Model", "Sequential", "load_model"):
+        return True  # model(images)
+    if call_name(term) == "fit":
+        return dotted_name(term.parts[0]) == ".fit"  # of a network; ImageOps.fit crops
+    return call_name(term) in MEASURES
 
 
 # --- The last layer --------------------------------------------------------------------------------------------------
@@ -454,7 +472,8 @@ def _splits(reader):
             if name in SPLITTERS and given and not any(by_subject(term) for term in given):
                 if name != "train_test_split" and dotted_name(event.terms["function"]) != ".split":
                     continue  # made, not yet used
-                yield _split_finding(reader, _place(event), f"{name} draws single clouds")
+                inside = event.run[1] == "split_by_subject" or "split_by_subject" in event.function
+                yield _split_finding(reader, _place(event), f"{name} draws single clouds", inside)
     for run, result in _runs(reader, "cnnx.split_by_subject"):
         ids = _parameter(reader, run)
         terms = list(reader.walk(result))
@@ -462,10 +481,16 @@ def _splits(reader):
             continue
         if ids in reader.walk(result, skip=_only_counts):
             continue
+        if any(
+            (term.kind == "dict" and term in reader.open) or call_name(term) in ("defaultdict", "groupby")
+            for term in terms
+        ):
+            continue  # rows gathered under their subject's id
         yield _split_finding(
             reader,
             _drawn_at(reader, run, terms),
-            f"split_by_subject only counts `{ids.parts[1]}` and never looks at whose cloud it is",
+            f"it only counts `{ids.parts[1]}` and never looks at whose cloud it is",
+            True,
         )
     yield from _sliced_shuffles(reader, ("cnnx", "main"), by_subject)
 
@@ -533,14 +558,16 @@ def _sliced_shuffles(reader, run, by_subject):
             yield _split_finding(reader, _place(event), "the shuffled clouds are cut into two parts")
 
 
-def _split_finding(reader, place, how):
+def _split_finding(reader, place, how, inside=False):
+    """`inside`: whether it lies in split_by_subject; `grader.findings.settle` reads that from the first word."""
+    where = "split_by_subject" if inside else "this line"
     return _finding(
         reader,
         "sample_level_split",
         True,
         "12",
         place,
-        f"line {place[1]} splits clouds, not people: {how}, so the same people are in training and in test",
+        f"{where} splits clouds, not people: {how}, so the same people are in training and in test",
         "no person in both: the test asks about faces that the network has never seen",
         "draw from the different ids, np.unique(subject_ids), then take all rows of the people drawn",
     )
@@ -549,9 +576,16 @@ def _split_finding(reader, place, how):
 # --- The test set for validation -------------------------------------------------------------------------------------
 
 
+# Script -> (item, what to do instead).
+_VALIDATION_ADVICE = {
+    "cnn": ("3c", "validate on PublicTest and report PrivateTest (or keep some training samples back for validation)"),
+    "transfer": ("7c", "fix the number of epochs in advance, or take other photos for validation"),
+    "cnnx": ("12", "keep some training subjects back for validation, or fix the number of epochs in advance"),
+}
+
+
 def _validation(reader):
-    items = {"cnn": ("3c", "3c"), "transfer": ("7c", "7c"), "cnnx": ("12", "12")}
-    for script, (item, step) in items.items():
+    for script, (item, advice) in _VALIDATION_ADVICE.items():
         trained, validated, evaluated = _roles(reader, (script, "main"))
         if None in evaluated:
             continue  # something is measured that we could not follow
@@ -570,12 +604,10 @@ def _validation(reader):
                 bool(chosen),
                 item,
                 _place(evaluated[x]),
-                f"the accuracy reported in line {evaluated[x].line} is measured on the very samples that were given to"
-                f" training as validation data (line {fit.line})"
+                "the accuracy reported is measured on the very samples that were given to training as validation data"
                 + (f", and {chosen} has already used them to choose the epoch" if chosen else ""),
                 "three sets: one to learn from, one to choose by, and one that is looked at once, at the end",
-                "validate on PublicTest and report PrivateTest (or keep some training samples back for validation)",
-                step,
+                advice,
             )
             break
 
@@ -792,7 +824,7 @@ def _undivided_pixels(reader):
             function = run[1]
             if lost:
                 place = _place(lost[0])
-                what = f"line {lost[0].line} divides by 255 and throws the result away, so the pixels stay 0 to 255"
+                what = "this divides by 255 and throws the result away, so the pixels stay 0 to 255"
                 try_ = "keep the result: images = images / 255, or images /= 255"
             elif places:
                 place = max(places, key=lambda where: (where[0] == run[0], where[1]))
@@ -809,11 +841,11 @@ def _undivided_pixels(reader):
 
 
 def _voxel_indices(reader):
-    for run, result in _runs(reader, "cnnx.voxelize"):
+    for run, _ in _runs(reader, "cnnx.voxelize"):
         points, size = _parameter(reader, run), _parameter(reader, run, 1)
         if points is None:
             continue
-        for event, sink in _index_uses(reader, run, result):
+        for event, sink in _index_uses(reader, run, size):
             for rounding, scaled, is_round in _roundings(reader, sink, size):
                 span, own, padded = _span(reader, scaled, size, points)
                 if span != "size" or (padded and not is_round):
@@ -826,7 +858,7 @@ def _voxel_indices(reader):
                     is_round or own,
                     "10-sum" if guarded else "10-bounds",
                     place,
-                    f"line {place[1]} "
+                    "this "
                     + ("rounds to the nearest whole number" if is_round else "scales the largest coordinate to `size`")
                     + (
                         ", so points near the upper bound get index 24 of a grid that ends at 23"
@@ -841,10 +873,10 @@ def _voxel_indices(reader):
                 return
 
 
-def _index_uses(reader, run, result):
+def _index_uses(reader, run, size):
     """Yields events that use a term as an index into the grid, with that term."""
     for event in reader.events:
-        if event.run != run:
+        if event.run != run or _has_spare_cells(reader, event, size):
             continue
         if event.kind == "store" and event.terms["base"].kind in (
             "call",
@@ -869,20 +901,67 @@ def _index_uses(reader, run, result):
                 yield event, arguments[0]
 
 
+def _has_spare_cells(reader, event, size):
+    """Whether the grid is made larger than `size`, to be folded or cut afterwards: no index is outside it then."""
+    if event.kind == "store":
+        grids = (event.terms["base"],)
+    elif event.kind == "call":
+        grids = (*event.terms["arguments"], *event.terms["keywords"].values())
+        if dotted_name(event.terms["function"]).endswith("add.at"):
+            grids = grids[:1]  # the others are indices and values
+    else:
+        return False
+    for grid in grids:
+        while grid.kind in ("item", "carried"):
+            grid = grid.parts[2] if grid.kind == "carried" else grid.parts[0]
+        for made in _terms_in(grid.parts[1:3]) if grid.kind == "call" else (grid,):
+            if any(_is_above(part, size) for part in reader.walk(made)):
+                return True
+    return False
+
+
+def _is_above(term, size):
+    """Whether a term is size + 1, or a little more."""
+    if term.kind == "op" and term.parts[0] == "+":
+        added = [constant(side) for side in term.parts[1:]]
+        return any(_is_size(side, size) for side in term.parts[1:]) and any(
+            isinstance(value, int | float) and value >= 1 for value in added
+        )
+    return constant(term) in (25, 26)
+
+
+def _terms_in(parts):
+    """Yields the terms in nested tuples, such as a call's arguments and keywords."""
+    for part in parts:
+        if isinstance(part, tuple):
+            yield from _terms_in(part)
+        elif not isinstance(part, str):
+            yield part
+
+
 def _roundings(reader, sink, size):
     """Yields `(term, what is rounded, to nearest)` for each rounding in an index that nothing keeps below size."""
-    protected = [False]
 
     def skip(term):
         inside = reader.stored.get(term, ())
-        if _keeps_below(reader, term, size) or any(_is_below(value, size) for value in inside):
+        if _keeps_below(reader, term, size):
             return True
-        # the alternatives of an if that sets the index to size - 1
-        return term.kind == "phi" and any(_is_below(part, size) for part in term.parts)
+        if any(_is_below(value, size) for value in inside):
+            return True
+        # cells[cells == size] -= 1, with the condition inside the brackets or around the line
+        if any(_steps_back(value, term) for value in inside) and any(
+            _compares_with(reader, value, size) for value in inside
+        ):
+            return True
+        if term.kind == "op" and term.parts[0] == "-" and _compares_with(reader, term.parts[2], size):
+            return True  # cells - (cells == size)
+        # the alternatives of an if that sets the index to size - 1, or takes 1 from it
+        return term.kind == "phi" and any(
+            _is_below(part, size) or any(_steps_back(part, other) for other in term.parts) for part in term.parts
+        )
 
     for term in reader.walk(sink, skip=skip):
         if skip(term):
-            protected[0] = True
             continue
         name = call_name(term)
         if name in ("round", "rint", "around", "round_"):
@@ -907,10 +986,32 @@ def _roundings(reader, sink, size):
                 "round", "rint", "around", "floor", "trunc", "round_", "fix", "ceil", "astype"
             ):  # fmt: skip
                 continue
+            if any(call_name(part) == "ceil" for part in reader.walk(scaled, contents=False)):
+                continue  # ceil(…) - 1 is right but for the lower bound
             plus_half = scaled.kind == "op" and scaled.parts[0] == "+" and 0.5 in map(constant, scaled.parts[1:])
             yield term, scaled, plus_half
         elif term.kind == "op" and term.parts[0] == "//":
             yield term, reader.term("op", "/", term.parts[1], term.parts[2]), False
+
+
+def _steps_back(value, index):
+    """Whether a value is an index, or a part of it, less 1: `i -= 1`, `cells[cells == size] -= 1`."""
+    if value.kind != "op" or value.parts[0] != "-" or constant(value.parts[2]) != 1:
+        return False
+    left = value.parts[1]
+    return left is index or (left.kind == "item" and left.parts[0] is index)
+
+
+def _compares_with(reader, term, size):
+    return any(
+        part.kind == "compare" and any(_is_size(side, size) or _is_below(side, size) for side in part.parts[1])
+        for part in reader.walk(term, contents=False)
+    )
+
+
+def _is_almost_one(term):
+    value = constant(term)
+    return isinstance(value, float) and 0.9 < value < 1
 
 
 def _clipped_inside(reader, scaled, size):
@@ -928,7 +1029,7 @@ def _keeps_below(reader, term, size):
         return bound is None or not _is_size(bound, size)
     if name in ("minimum", "min", "fmin"):
         arguments = call_arguments(term)
-        return len(arguments) > 1 and any(_is_below(argument, size) for argument in arguments)
+        return len(arguments) > 1 and any(_is_below(part, size) or _is_almost_one(part) for part in arguments)
     if name in ("where", "digitize", "searchsorted", "mod", "remainder", "linspace", "nan_to_num", "putmask", "select"):
         return True
     return False
@@ -955,6 +1056,9 @@ def _span(reader, scaled, size, points):
         if term.kind == "op" and term.parts[0] in ("*", "/"):
             symbol, left, right = term.parts
             factors = [left, right] if symbol == "*" else []
+            # 0.9999 times the coordinate keeps the largest point inside, as does division by 1.0001
+            padded |= any(_is_almost_one(factor) for factor in factors)
+            padded |= symbol == "/" and isinstance(constant(right), float) and 1 < constant(right) < 1.1
             # points * (size / extent)
             factors += [part.parts[1] for part in factors if part.kind == "op" and part.parts[0] == "/"]
             if any(_is_below(factor, size) for factor in factors):
@@ -971,6 +1075,9 @@ def _span(reader, scaled, size, points):
                             return "below", own, padded
                     # an added constant makes the range a little wider, so that the largest point stays inside
                     padded |= part.kind == "op" and part.parts[0] in ("+", "*") and part.parts[2].kind == "const"
+        if term.kind == "op" and term.parts[0] == "-" and isinstance(constant(term.parts[2]), float):
+            padded |= 0 < constant(term.parts[2]) < 0.1
+        padded |= call_name(term) == "nextafter"
         if call_name(term) in ("max", "amax", "ptp", "nanmax") and points in reader.walk(term):
             own = True
             arguments = call_arguments(term)

@@ -447,6 +447,8 @@ class Reader:
                     "keys": list(known),
                 }
                 return self.new_list(made[method])
+            if method == "setdefault" and base.kind == "dict" and arguments:
+                return self._set_default(base, *arguments[:2])
             if method == "get" and base.kind == "dict" and arguments:
                 return self._item(base, arguments[0])
         if name in ("list", "tuple") and len(arguments) == 1:
@@ -485,6 +487,16 @@ class Reader:
         if "out" in keywords:
             self.stored.setdefault(keywords["out"], []).append(made)
         return made
+
+    def _set_default(self, base, key, default=None):
+        """Returns what `base.setdefault(key, default)` does, after which the dict has that key."""
+        known = self.contents[base]
+        if key not in known:
+            known[key] = default if default is not None else self.const(None)
+            if key.kind != "const":
+                self.open.add(base)
+                self.stored.setdefault(base, []).append(key)
+        return known[key]
 
     def _append(self, base, value, frame, line, many=False):
         if many:

@@ -3,8 +3,10 @@
     python cnnx.py                          trains on the point clouds and saves model_4.h5 and model_ec1.h5
     python cnnx.py --limit 10 --epochs 2    the same with ten subjects, to see whether everything runs
 
-Look at the clouds first: python show_gui.py. When all TODOs are done you see a progress bar per epoch, then one line
-per network with its accuracy on subjects that it has never seen. Chance is 14 %.
+Look at the clouds first: python show_gui.py. Then write voxelize (10), make_model_4 (11) and split_by_subject (12), and
+use them in main (12, 13); this time it is all yours, the bounds of the grid too. When all TODOs are done you see a
+progress bar per epoch, then one line per network with its accuracy on subjects that it has never seen. Chance is 14 %.
+With the synthetic class both networks take about a minute on 2 cores.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from expressions.command_line import count, run_script
 from expressions.datasets import find_faces
 from expressions.labels import NUM_CLASSES
 from expressions.plotting import plot_architecture
@@ -144,14 +147,35 @@ def vary_clouds(points, num_copies=7, seed=0):
     return varied
 
 
+def train_model_ec1(train_points, splits, epochs):
+    """Trains, saves and reports the network for extra credit 1.
+
+    Args:
+        train_points: float array of shape `(n, num_points, 3)`: the clouds that model_4 was trained on.
+        splits: dict with `"Training"` and `"unseen subjects"`, each `(voxels, one-hot labels)`.
+        epochs: int, passes over the training clouds.
+    """
+    # BEGIN SOLUTION EC1: Train your better network, save it as model_ec1.h5 and report its accuracy.
+    x_train, y_train = splits["Training"]
+    varied = vary_clouds(train_points)
+    x_varied = np.stack([voxelize(points) for points in varied])[..., np.newaxis]
+    x_many = np.concatenate([x_train, x_varied])
+    y_many = np.concatenate([y_train, np.tile(y_train, (len(varied) // len(y_train), 1))])
+    model_ec1 = make_model_ec1()
+    history = model_ec1.fit(x_many, y_many, batch_size=BATCH_SIZE, epochs=epochs)
+    model_ec1.save("model_ec1.h5", include_optimizer=False)
+    report_training(model_ec1, "model_ec1.h5", history, splits)
+    # END SOLUTION
+
+
 # --- Everything together ---------------------------------------------------------------------------------------------
 
 
 def main():
     """Loads the clouds, splits them by subject, trains, tests and saves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, help="passes over the training clouds (default: yours)")
-    parser.add_argument("--limit", type=int, help="use only the clouds of the first LIMIT subjects")
+    parser.add_argument("--epochs", type=count, help="passes over the training clouds (default: yours)")
+    parser.add_argument("--limit", type=count, help="use only the clouds of the first LIMIT subjects")
     parser.add_argument("--data", help="a faces.py, or an npz with points, labels and subject_ids")
     parser.add_argument("--seed", type=int, help="start the random numbers here (default: seed.json, or a new one)")
     arguments = parser.parse_args()
@@ -164,7 +188,7 @@ def main():
         clouds = clouds.first_subjects(arguments.limit)
     print(f"{len(clouds.points)} clouds of {len(np.unique(clouds.subject_ids))} subjects")
 
-    # The report below uses these names: x_train, y_train, x_test, y_test (one-hot labels), model_4 and history.
+    # Below, these names are used: train_rows, x_train, y_train, x_test, y_test (labels one-hot), model_4 and history.
     # BEGIN SOLUTION 12: Voxelize the clouds, split them by subject, train, and report accuracy and loss.
     voxels = np.stack([voxelize(points) for points in clouds.points])[..., np.newaxis]  # (n, 24, 24, 24, 1)
     targets = keras.utils.to_categorical(clouds.labels, NUM_CLASSES)  # (n, 7)
@@ -185,17 +209,11 @@ def main():
     plot_architecture(model_4, "model_4_architecture.png")
     report_training(model_4, "model_4.h5", history, splits)
 
-    # BEGIN SOLUTION EC1: Train your better network and save it as model_ec1.h5.
-    varied = vary_clouds(clouds.points[train_rows])
-    x_varied = np.stack([voxelize(points) for points in varied])[..., np.newaxis]
-    x_many = np.concatenate([x_train, x_varied])
-    y_many = np.concatenate([y_train, np.tile(y_train, (len(varied) // len(y_train), 1))])
-    model_ec1 = make_model_ec1()
-    history = model_ec1.fit(x_many, y_many, batch_size=BATCH_SIZE, epochs=arguments.epochs or MODEL_EC1_EPOCHS)
-    model_ec1.save("model_ec1.h5", include_optimizer=False)
-    report_training(model_ec1, "model_ec1.h5", history, splits)
-    # END SOLUTION
+    try:
+        train_model_ec1(clouds.points[train_rows], splits, arguments.epochs or MODEL_EC1_EPOCHS)
+    except NotImplementedError as todo:
+        print(f"Extra credit, if you like: {todo}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -88,6 +88,8 @@ def _items_table(result):
         word, sign, css = _STATUS[outcome.status]
         if outcome.needs is not None:
             word, sign = f"needs {outcome.needs}", "–"
+        elif outcome.status == FAILED and outcome.points:
+            word = "partly"
         feedback = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in feedback_lines(outcome))
         points = "open" if outcome.points is None else f"{outcome.points:g}"
         rows.append(
@@ -137,9 +139,7 @@ def _confusion_table(confusion):
         for predicted, count in enumerate(counts):
             share = count / total
             css = " ".join(["dark"] * (share > 0.45) + ["diagonal"] * (true == predicted))
-            # Mixed with white, not transparent: the number stays readable on a dark page too.
-            shade = ", ".join(str(round(255 + (part - 255) * share)) for part in (29, 84, 160))
-            cells.append(f'<td class="{css}" style="background:rgb({shade})">{count}</td>')
+            cells.append(f'<td class="{css}" style="--share:{share:.0%}">{count}</td>')
         rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return (
         '<div class="scroll"><table class="confusion"><caption class="quiet">Rows: the true emotion. Columns: what the '

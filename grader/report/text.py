@@ -41,7 +41,7 @@ def feedback_lines(outcome):
         try_ = (
             f"{_sentence(outcome.try_)} {handout_place(outcome.step)}" if outcome.try_ else handout_place(outcome.step)
         )
-        pairs = [("What", outcome.what), ("Wanted", outcome.wanted), ("Try", try_)]
+        pairs = [("What", outcome.what), ("Wanted", outcome.wanted), ("Try", try_)] if outcome.what else []
     advised = {outcome.try_}
     for finding in outcome.findings:
         where = f" ({finding['file']}, line {finding['line']})" if finding.get("line") else ""

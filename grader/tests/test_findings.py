@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from grader import probe_inputs, wrong_answers
-from grader.findings import CODES, find_behaviour, find_in_sources
+from grader.findings import CODES, find_behaviour, find_in_sources, settle
+from grader.outcome import Outcome
 from grader.source_reading import MAX_FILE_BYTES
 
 MISTAKES = [name for name in wrong_answers.names() if name not in wrong_answers.WHOLE]
@@ -115,6 +116,99 @@ def test_three_mistakes_in_one_submission_are_three_findings(tmp_path):
         "test_photos_from_training_folder",
         "sample_level_split",
     ]
+
+
+def test_each_script_gets_the_advice_of_its_own_data_for_validation(tmp_path):
+    def advice(name, variant):
+        (finding,) = find_in_sources(wrong_answers.write_scripts(name, variant, tmp_path / variant))
+        assert "line" not in finding["what"], "the report names file and line behind it"
+        return finding["file"], finding["try"]
+
+    file, try_ = advice("test_set_used_for_validation", "variant_a")
+    assert file == "cnn.py" and "PublicTest" in try_
+    file, try_ = advice("test_set_used_for_validation", "variant_b")
+    assert file == "cnnx.py" and "keep some training subjects back" in try_ and "Public" not in try_
+
+
+@pytest.mark.parametrize(("name", "variant"), WRONG)
+def test_a_finding_leaves_its_own_line_to_the_report(tmp_path, name, variant):
+    for finding in find_in_sources(wrong_answers.write_scripts(name, variant, tmp_path)):
+        if name not in ("test_photos_from_training_folder", "scaling_differs"):  # those name two places
+            assert f"line {finding['line']}" not in finding["what"]
+
+
+# --- Settled by behaviour --------------------------------------------------------------------------------------------
+
+
+def passed(*items, failed=()):
+    made = [Outcome(item, "", item, "passed", 1.0, 1.0) for item in items]
+    return made + [Outcome(item, "", item, "failed", 0.0, 1.0) for item in failed]
+
+
+VOXEL_ITEMS = ("10-shape", "10-sum", "10-bounds")
+
+
+def test_voxel_24_is_dropped_only_if_every_item_about_the_grid_passes(tmp_path):
+    for variant in ("variant_a", "variant_b"):
+        findings = find_in_sources(wrong_answers.write_scripts("voxel_index_outside_grid", variant, tmp_path / variant))
+        assert len(findings) == 1
+        assert settle(findings, passed(*VOXEL_ITEMS)) == []
+        for item in VOXEL_ITEMS:
+            others = [other for other in VOXEL_ITEMS if other != item]
+            assert settle(findings, passed(*others, failed=[item])) == findings
+            assert settle(findings, passed(*others)) == findings
+
+
+def test_pixels_never_divided_is_dropped_if_its_own_item_passes(tmp_path):
+    (finding,) = find_in_sources(wrong_answers.write_scripts("pixels_never_divided", "variant_a", tmp_path))
+    assert settle([finding], passed("1b")) == []
+    assert settle([finding], passed("7b", failed=["1b"])) == [finding]
+    photos = {**finding, "item": "7b"}
+    assert settle([photos], passed("7b", failed=["1b"])) == []
+
+
+def test_what_behaviour_has_shown_is_never_dropped(tmp_path):
+    found = [
+        {"code": "pixels_never_divided", "basis": "behaviour", "item": "1b", "certainty": "certain"},
+        {"code": "voxel_index_outside_grid", "basis": "behaviour", "item": "10-shape", "certainty": "certain"},
+        {"code": "sample_level_split", "basis": "behaviour", "item": "12", "certainty": "certain"},
+    ]
+    assert settle(found, passed("1b", "12", *VOXEL_ITEMS)) == found
+
+
+@pytest.mark.parametrize("variant", ["variant_a", "variant_b"])
+def test_a_split_inside_split_by_subject_is_settled_by_its_item(tmp_path, variant):
+    findings = find_in_sources(wrong_answers.write_scripts("sample_level_split", variant, tmp_path))
+    assert settle(findings, passed(failed=["12"])) == findings
+    assert settle(findings, passed("12")) == []
+
+
+def test_a_split_in_main_stays_as_probable_if_split_by_subject_is_right(tmp_path):
+    scripts = wrong_answers.reference_scripts()
+    changes = """
+from sklearn.model_selection import train_test_split
+def main():
+    clouds = load_point_clouds("faces.py")
+    X = np.stack([voxelize(p) for p in clouds.points])[..., None]
+    X_train, X_test = train_test_split(X, test_size=0.2)
+    make_model_4().fit(X_train)
+"""
+    scripts["cnnx.py"] = wrong_answers.replace_statements(scripts["cnnx.py"], changes)
+    for filename, text in scripts.items():
+        (tmp_path / filename).write_text(text, encoding="utf-8")
+    (finding,) = find_in_sources(tmp_path)
+    assert (finding["code"], finding["certainty"]) == ("sample_level_split", "certain")
+    assert settle([finding], passed("12")) == [{**finding, "certainty": "probable"}]
+    assert finding["certainty"] == "certain", "the finding that was given is left as it was"
+    assert settle([finding], passed(failed=["12"])) == [finding]
+
+
+@pytest.mark.parametrize(("name", "variant"), WRONG)
+def test_settling_keeps_every_finding_that_a_wrong_answer_deserves(tmp_path, name, variant):
+    findings = find_in_sources(wrong_answers.write_scripts(name, variant, tmp_path))
+    case = wrong_answers.expected(name)[variant]
+    items = {"1b", "1c", "3c", "7b", "12", *VOXEL_ITEMS}
+    assert settle(findings, passed(*(items - set(case["fail"])), failed=case["fail"])) == findings
 
 
 # --- Hostile sources -------------------------------------------------------------------------------------------------
@@ -247,6 +341,17 @@ def test_pixels_up_to_255_are_seen_in_what_comes_back(monkeypatch, variant):
     assert brief(found) == [finding for finding in wanted if finding[2] == "1b"]
 
 
+def test_one_photo_above_1_is_not_called_never_divided():
+    images = np.random.default_rng(0).random((7, 48, 48, 1))
+    images[3] *= 255  # 16 bits a pixel, cut off at 255
+    assert find_behaviour(evidence(load_photos__images=images), []) == []
+    images[:] = 1.0
+    images[3] = 255
+    assert find_behaviour(evidence(load_photos__images=images), []) == []
+    (finding,) = find_behaviour(evidence(load_photos__images=images * 0 + np.linspace(0, 255, 48)), [])
+    assert (finding["code"], finding["item"]) == ("pixels_never_divided", "7b")
+
+
 def test_scaling_of_each_picture_by_itself_is_seen_in_what_comes_back(monkeypatch, tmp_path):
     arrays = prepared(monkeypatch, "scaling_differs", "variant_a")
     arrays |= loaded_photos(monkeypatch, tmp_path, "scaling_differs", "variant_a")
@@ -285,6 +390,8 @@ def test_the_reference_reads_two_folders_of_photos_without_a_finding(monkeypatch
 
 def test_labels_of_the_folder_before_are_seen_and_its_own_are_not(monkeypatch, tmp_path):
     arrays = loaded_photos(monkeypatch, tmp_path, "reference", None)
+    for probe in ("load_photos", "load_photos_other"):
+        arrays[f"{probe}__images"] = arrays[f"{probe}__expected"]
     order = np.array([3, 0, 6, 2, 5, 1, 4])
     arrays["load_photos_other__images"] = arrays["load_photos_other__images"][order]
     stale = arrays["load_photos_other__labels"]

@@ -183,3 +183,80 @@ def test_results_json_blanks_the_score_of_open_items(rubric, hidden):
     assert tests["2a"]["score"] == 0
     assert data["extra_data"]["provisional"] is True
     assert data["score"] == 0
+
+
+# --- Right in another way --------------------------------------------------------------------------------------------
+
+
+def model_1_layers(separate):
+    """The handout's layers as a worker describes them, with activations inside or in layers of their own."""
+    relu, softmax = ("linear", "linear") if separate else ("relu", "softmax")
+    layers = [
+        {"class_name": "InputLayer", "config": {}},
+        {"class_name": "Conv2D", "config": {"filters": 64, "kernel_size": [5, 5], "activation": relu}},
+        {"class_name": "Activation", "config": {"activation": "relu"}},
+        {"class_name": "MaxPooling2D", "config": {"pool_size": [5, 5], "strides": [2, 2]}},
+        {"class_name": "Flatten", "config": {}},
+        {"class_name": "Dense", "config": {"units": 1024, "activation": relu}},
+        {"class_name": "ReLU", "config": {}},
+        {"class_name": "Dense", "config": {"units": 7, "activation": softmax}},
+        {"class_name": "Softmax", "config": {}},
+    ]
+    kept = layers if separate else [layer for layer in layers if layer["class_name"] not in ACTIVATION_LAYERS]
+    return [{"name": "x", **layer} for layer in kept]
+
+
+ACTIVATION_LAYERS = ("Activation", "ReLU", "Softmax")
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_activation_may_be_a_layer_of_its_own(rubric, hidden, separate):
+    work = evidence()
+    facts = {"input_shape": [None, 48, 48, 1], "layer_list": model_1_layers(separate), "compiled": None}
+    work.probes["make_model_1"].update(status="ok", facts=facts)
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    assert [by_item(outcomes)[item].status for item in ("2a", "2b", "2c", "2d", "2e", "2f")] == ["passed"] * 6
+
+
+def grids_of(clouds, cells_of):
+    """Counts of clouds, given a function from points to cell numbers."""
+    grids = np.zeros((len(clouds), 24, 24, 24))
+    for grid, cloud in zip(grids, clouds):
+        np.add.at(grid, tuple(np.clip(cells_of(cloud), 0, 23).astype(int).T), 1)
+    return grids
+
+
+LOW, HIGH = np.array([-0.08, -0.125, -0.035]), np.array([0.08, 0.1, 0.085])
+BOUNDS = {
+    "fixed": lambda p: (p - LOW) / (HIGH - LOW) * 24,
+    "own minimum and maximum": lambda p: (p - p.min(0)) / (p.max(0) - p.min(0)) * 24,
+    "a cube that keeps proportions": lambda p: (p - p.min(0)) / (p.max(0) - p.min(0)).max() * 24,
+    "13 cm around the mean": lambda p: (p - p.mean(0) + 0.13) / 0.26 * 24,
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize(
+    ("turn", "status"),
+    [(lambda p: p, "passed"), (lambda p: p[:, [1, 0, 2]], "failed"), (lambda p: p * [1, 1, -1], "failed")],
+    ids=["as they are", "x and y swapped", "z upside down"],
+)
+def test_any_linear_bounds_are_right_and_swapped_axes_are_not(rubric, hidden, name, turn, status):
+    from grader.probe_inputs import make_axis_clouds, make_boundary_cloud
+
+    clouds = make_axis_clouds()
+    border = make_boundary_cloud(clouds[0])
+    work = evidence()
+    arrays = {
+        "voxelize": grids_of(clouds, BOUNDS["fixed"]),
+        "voxelize_size": np.zeros((12, 12, 12)),
+        "voxelize_axes": grids_of([turn(cloud) for cloud in clouds], BOUNDS[name]),
+        "voxelize_boundary": grids_of([border], BOUNDS[name])[0],
+    }
+    for probe, counts in arrays.items():
+        work.probes[probe].update(status="ok", facts={})
+        work.arrays[f"{probe}.counts"] = counts
+    work.arrays["voxelize_boundary.input"] = border
+    (outcomes,), errors = judge(rubric, [(work, hidden)])
+    bounds = by_item(outcomes)["10-bounds"]
+    assert bounds.status == status, (bounds.what, errors)

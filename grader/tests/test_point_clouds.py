@@ -256,3 +256,11 @@ def test_the_file_of_the_course_has_1220_points_within_its_bounds_and_equals_wha
         subject, emotion = clouds.subject_ids[row], EMOTIONS[clouds.labels[row]].lower()
         expected = np.array([faces[str(subject)][emotion][axis] for axis in "xyz"], np.float32).T
         assert np.array_equal(clouds.points[row], expected)
+
+
+def test_first_subjects_are_taken_in_the_order_in_which_they_come():
+    clouds = PointClouds(np.zeros((6, 4, 3)), np.arange(6), np.array(["b", "b", "a", "a", "c", "c"]))
+    assert clouds.first_subjects(2).subject_ids.tolist() == ["b", "b", "a", "a"]
+    assert len(clouds.first_subjects(9)) == 6
+    with pytest.raises(DataError, match="at least 1 subject"):
+        clouds.first_subjects(0)

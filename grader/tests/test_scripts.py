@@ -189,7 +189,8 @@ def test_one_prediction_is_shown_for_a_number_or_a_file(tmp_path, picture):
     from expressions.synthetic import ensure_fer2013, ensure_photos
 
     shutil.copy(ROOT / "test_cnn.py", tmp_path)
-    shutil.copy(ROOT / "grader" / "reference" / "cnn.py", tmp_path)
+    for script in ("cnn.py", "transfer.py"):
+        shutil.copy(ROOT / "grader" / "reference" / script, tmp_path)
     model = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")])
     model.save(tmp_path / "model_1.h5")
     if not picture.isdigit():
@@ -210,6 +211,62 @@ def test_missing_model_is_a_sentence_not_a_traceback(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "There is no" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_file_that_is_no_network_is_refused_before_keras_opens_it(tmp_path):
+    import subprocess
+    import sys
+
+    (tmp_path / "model_1.h5").write_text("import keras\n")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "test_cnn.py"), "0"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Python" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "sentence"),
+    [
+        ("cnn.py", ["--data", "none.csv"], "There is no none.csv"),
+        ("cnn.py", ["--epochs", "0"], "wanted 1 or more"),
+        ("cnnx.py", ["--limit", "2", "--epochs", "1"], "Still to do: 12: "),
+        ("transfer.py", [], "There is no model_2.h5 in this folder"),
+    ],
+)
+def test_starter_ends_in_a_sentence_not_in_a_traceback(tmp_path, script, arguments, sentence):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (1, 2)
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_todo_says_where_it_stands(capsys):
+    from expressions.command_line import run_script
+
+    def main():
+        raise NotImplementedError("1b: Convert.")
+
+    with pytest.raises(SystemExit) as ended:
+        run_script(main)
+    assert "Still to do: 1b: Convert." in str(ended.value)
+    assert "test_scripts.py, line " in str(ended.value)
+
+
+@pytest.mark.slow
+def test_trial_with_ten_subjects_runs_to_its_end(tmp_path):
+    import subprocess
+    import sys
+
+    command = [sys.executable, str(ROOT / "grader" / "reference" / "cnnx.py"), "--limit", "10", "--epochs", "1"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MPLBACKEND": "Agg"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "70 clouds of 10 subjects" in done.stdout
 
 
 # --- The grade command -----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ def expect_network(work, probe, input_shape):
     facts = work.facts(probe)
     shape = tuple(facts["input_shape"] or ())
     if shape != (None, *input_shape):
-        raise Failed(f"the input has shape {shape}", f"{(None, *input_shape)}", f"keras.Input({input_shape})")
+        seen = f"the input has shape {shape}" if shape else "the network has no input yet"
+        raise Failed(seen, f"{(None, *input_shape)}", f"begin with keras.Input({input_shape})")
     output = tuple(facts["output_shape"] or ())
     if output != (None, 7):
         raise Failed(f"the output has shape {output}", "(None, 7), one probability per emotion", "end in Dense(7)")
