@@ -199,7 +199,11 @@ def collect(
         else:
             say("evidence taken from the cache")
             # The same files under another name are another submission.
-            evidence.submission.update(name=submission.name)
+            evidence.submission.update(
+                name=submission.name,
+                mapped=[_as_dict(entry) for entry in submission.mapped],
+                refused=[_as_dict(entry) for entry in submission.refused],
+            )
             return evidence
 
     isolation = _isolation(level, accept_weak_isolation)

@@ -116,7 +116,7 @@ def _notices(rubric, hidden, evidence):
     writeup = "is there" if "writeup.pdf" in evidence.submission.get("files", {}) else "is missing"
     notices.append(f"Graded by a person: {'; '.join(by_hand)}. writeup.pdf {writeup}.")
     for mapping in evidence.submission.get("mapped", []):
-        renamed = mapping["to"] and mapping["to"] != mapping["from"]
+        renamed = mapping["to"] not in ("", "./", mapping["from"])
         notices.append(f"{mapping['from']}{' was read as ' + mapping['to'] if renamed else ''}: {mapping['why']}.")
     for refused in evidence.submission.get("refused", []):
         notices.append(f"{refused['entry']} was left out: {refused['what']}.")

@@ -555,7 +555,7 @@ class _Intake:
                 for _, other in ranked[1:]:
                     self.skip(other.shown, f"{_printable(best.shown, 80)} is used as {role}")
         if root:
-            self.mapped.append({"from": "/".join(root) + "/", "to": "", "why": "the files stood inside this folder"})
+            self.mapped.append({"from": "/".join(root) + "/", "to": "./", "why": "the files stood inside this folder"})
 
         for kind, (folder, number) in sorted(self.photo_folders.items()):
             if folder != (*root, "photos", kind):
@@ -861,7 +861,7 @@ def _open_source(path, limits):
     raise IntakeError(
         f"{_printable(path.name)} {what}",
         AN_ARCHIVE,
-        "pack the folder as a zip, for example with `python -m expressions.submit`",
+        "make a zip of the folder",
     )
 
 

@@ -194,7 +194,7 @@ def test_nested_folders_are_unwrapped_with_one_line(tmp_path, scratch):
     files = {f"MP4 Jane/mp4/{name}": content for name, content in good_files().items()}
     submission = opened(tmp_path, scratch, files)
     assert contents(submission) == good_files()
-    assert {"from": "MP4 Jane/mp4/", "to": "", "why": "the files stood inside this folder"} in submission.mapped
+    assert {"from": "MP4 Jane/mp4/", "to": "./", "why": "the files stood inside this folder"} in submission.mapped
 
 
 def test_files_of_one_submission_may_stand_in_several_folders(tmp_path, scratch):

@@ -142,7 +142,7 @@ def test_no_message_speaks_of_the_sandbox(odd):
 def test_training_says_what_was_seen(odd):
     facts = odd.probes["train"]["facts"]
     assert facts["is_history"] is False and facts["returned"] == "None"
-    assert facts["weights_changed"] and facts["saw_one_hot"]
+    assert facts["weights_changed"]
     assert (facts["num_training_steps"], facts["wanted_steps"]) == (2, 4)
 
 
@@ -354,3 +354,84 @@ def test_scalings_are_those_their_names_say():
     assert scaled["hidden_standardized"][1].std() == pytest.approx(1, abs=1e-4)
     assert np.ptp(scaled["hidden_minmax"][1]) == pytest.approx(1, abs=1e-6)
     assert all(np.isfinite(value).all() for value in scaled.values()), "the first picture is constant"
+
+
+# Right in unusual ways: each function is one that an honest student wrote and that a narrow grader would refuse.
+UNUSUAL_CNN = (
+    CNN[: CNN.index("def prepare_images")]
+    + """
+import matplotlib
+
+matplotlib.use("TkAgg")
+
+
+def prepare_images(pixel_strings):
+    pixels = np.loadtxt(pixel_strings, dtype="float32")
+    return pixels.reshape(len(pixel_strings), 48, 48, 1)[[i for i in range(pixels.shape[0])]] / 255
+
+
+def make_model_1():
+    model = keras.Sequential([keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(7, activation=layers.Softmax())])
+    model.compile(loss=keras.losses.categorical_crossentropy, optimizer="adam")
+    return model
+
+
+def make_model_2():
+    model = keras.Sequential([keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(7)])
+    model.compile(loss=["categorical_crossentropy"], optimizer="adam")
+    return model
+
+
+def train(model, x_train, y_train, x_val, y_val, epochs=5, batch_size=256):
+    validation = (x_val, y_val)
+    history = model.fit(x_train, y_train, batch_size, epochs, verbose=0, validation_data=validation)
+    model.save("best.keras")
+    keras.models.load_model("best.keras")
+    return history
+"""
+)
+UNUSUAL_TRANSFER = """
+from PIL import Image
+import numpy as np
+from expressions.labels import emotion_in
+from expressions.photos import open_photo
+
+
+def load_photos(folder):
+    paths = sorted(folder.iterdir())
+    images = [np.asarray(open_photo(path).convert("L").resize((48, 48)), "float32") / 255 for path in paths]
+    return np.stack(images)[..., np.newaxis], [emotion_in(path.stem) for path in paths]
+"""
+UNUSUAL_CNNX = (
+    CNNX[: CNNX.index("def split_by_subject")]
+    + """
+def split_by_subject(subject_ids, *, test_fraction=0.2, seed=0):
+    subject_ids = np.asarray(subject_ids)
+    people = np.random.default_rng(seed).permutation(np.unique(subject_ids))
+    test = np.isin(subject_ids, people[: round(len(people) * test_fraction)])
+    return np.flatnonzero(~test).tolist(), np.flatnonzero(test).tolist()
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory):
+    """One run over scripts that are right in ways of their own."""
+    folder = tmp_path_factory.mktemp("unusual")
+    result = run_scripts(folder, cnn=UNUSUAL_CNN, transfer=UNUSUAL_TRANSFER, cnnx=UNUSUAL_CNNX)
+    assert not result.fault
+    return result
+
+
+@pytest.mark.parametrize(
+    "probe",
+    ["cnn.import", "prepare_images", "prepare_images_alone", "train", "load_photos", "split_by_subject"],
+)
+def test_unusual_but_right_functions_work(unusual, probe):
+    assert unusual.probes[probe]["status"] == "ok", unusual.probes[probe]["message"]
+
+
+def test_losses_and_activations_have_one_name_however_they_are_given(unusual):
+    first, second = unusual.probes["make_model_1"]["facts"], unusual.probes["make_model_2"]["facts"]
+    assert first["compiled"]["loss"] == second["compiled"]["loss"] == "categorical_crossentropy"
+    assert first["layer_list"][-1]["config"]["activation"] == "softmax"

@@ -42,6 +42,9 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value][:16]
     if isinstance(value, dict):
+        # keras.losses.categorical_crossentropy, a function, has its name in the config.
+        if value.get("class_name") == "function" and isinstance(value.get("config"), str):
+            return value["config"]
         return plain(value.get("registered_name") or value.get("class_name") or "dict")
     return type(value).__name__
 
@@ -63,7 +66,9 @@ def describe_layer(layer):
     entry = {
         "name": str(layer.name)[:200],
         "class_name": type(layer).__name__,
-        "config": {key: plain(config[key]) for key in _KEYS if key in config},
+        "config": {
+            key: _name(config[key]) if key == "activation" else plain(config[key]) for key in _KEYS if key in config
+        },
         "num_parameters": int(layer.count_params()) if layer.built else 0,
         "weights": [
             {"name": str(weight.name), "shape": list(weight.shape), "dtype": str(weight.dtype)}
@@ -116,11 +121,16 @@ def describe_compilation(model):
         rate = None
     metrics = config.get("metrics") or []
     return {
-        "loss": _name(config.get("loss")),
+        "loss": _name(_only(config.get("loss"))),
         "optimizer": _name(type(model.optimizer).__name__),
         "metrics": [_name(metric) for metric in (metrics if isinstance(metrics, (list, tuple)) else [metrics])][:16],
         "learning_rate": rate,
     }
+
+
+def _only(value):
+    """Unwraps a list of one: a model with one output may be given its loss so."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
 
 
 def _name(value):
@@ -128,6 +138,7 @@ def _name(value):
     if not isinstance(value, str):
         return value
     value = value.split(">")[-1]
+    value = value.replace("ReLU", "Relu")
     if value.isupper():
         return value.lower()
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", value).lower()

@@ -71,7 +71,6 @@ CODE_PROBES = {
             "epochs",
             "keys",
             "weights_changed",
-            "saw_one_hot",
             "num_images",
             "batch_size",
             "wanted_steps",
