@@ -131,7 +131,6 @@ def _worker_faults(evidence):
 def _staff_facts(hidden, evidence):
     """Accuracies that students do not see."""
     facts = {}
-    rows = hidden.rows(STAFF_SPLIT)
     for name in MODELS[:3]:
         probabilities = evidence.arrays.get(f"{name}.hidden")
         if probabilities is None or evidence.models[name]["status"] != "ok":

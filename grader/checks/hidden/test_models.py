@@ -2,7 +2,6 @@
 
 import pytest
 
-from expressions.metrics import wilson_interval
 from grader.hidden import SCORE_SPLIT
 from grader.outcome import Failed
 
@@ -149,7 +148,7 @@ def test_model_4_is_better_than_chance(work):
     """model_4 is better than chance on people that it has never seen, by the interval and not by luck."""
     work.facts("voxelize_hidden")
     metrics = work.measure(work.hidden.cloud_labels, work.predictions("model_4"))
-    low, high = wilson_interval(round(metrics.accuracy * metrics.num_samples), metrics.num_samples)
+    low, high = metrics.interval
     if low <= CHANCE:
         raise Failed(
             f"model_4 is right for {metrics.accuracy:.1%} of {metrics.num_samples} clouds"
