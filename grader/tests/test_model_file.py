@@ -20,85 +20,32 @@ import numpy
 import pytest
 
 from expressions import model_file
-from expressions.model_file import Limits, audit, audit_in_child
+from expressions.model_file import Limits, audit, audit_in_child, child
+from expressions.model_file.__main__ import main
+from grader import benchmark
+from grader.tests.model_builders import (
+    codes,
+    functional,
+    input_layer,
+    keras_2_nested,
+    layer,
+    node,
+    numbers,
+    sequential,
+    small_config,
+    small_weights,
+    with_layer,
+    write,
+    write_keras,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATOR = numpy.random.default_rng(0)
-
-
-# Builders -------------------------------------------------------------------------------------------------------------
-
-
-def layer(class_name, name, **config):
-    return {"class_name": class_name, "config": {"name": name, "trainable": True, "dtype": "float32", **config}}
-
-
-def input_layer(*shape, name="input"):
-    return {"class_name": "InputLayer", "config": {"batch_shape": [None, *shape], "dtype": "float32", "name": name}}
-
-
-def sequential(*layers, name="sequential"):
-    return {"class_name": "Sequential", "config": {"name": name, "layers": list(layers)}}
-
-
-def numbers(*shape):
-    return GENERATOR.normal(size=shape).astype("float32")
-
-
-def write(path, config, weights=(), version="3.15.1", optimizer=False):
-    """Writes a file as `model.save` does. `weights` maps a layer's name to `{weight name: array}`."""
-    weights = dict(weights)
-    with h5py.File(path, "w") as file:
-        if config is not None:
-            file.attrs["model_config"] = config if isinstance(config, (str, bytes)) else json.dumps(config)
-        file.attrs["keras_version"] = version
-        file.attrs["backend"] = "tensorflow"
-        group = file.create_group("model_weights")
-        group.attrs["layer_names"] = [name.encode() for name in weights]
-        for name, arrays in weights.items():
-            own = group.create_group(name)
-            own.attrs["weight_names"] = [key.encode() for key in arrays]
-            for key, array in arrays.items():
-                own[key] = array
-        if optimizer:
-            file["optimizer_weights/iteration"] = numpy.int64(3)
-    return path
-
-
-def small_config(**dense):
-    return sequential(
-        input_layer(48, 48, 1),
-        layer("Conv2D", "conv2d", filters=4, kernel_size=[3, 3], strides=[2, 2], padding="same", activation="relu"),
-        layer("Flatten", "flatten"),
-        layer("Dense", "dense", units=7, activation="softmax", **dense),
-    )
-
-
-def small_weights():
-    return {
-        "conv2d": {"conv2d/kernel:0": numbers(3, 3, 1, 4), "conv2d/bias:0": numbers(4)},
-        "flatten": {},
-        "dense": {"dense/kernel:0": numbers(24 * 24 * 4, 7), "dense/bias:0": numbers(7)},
-    }
 
 
 @pytest.fixture
 def small(tmp_path):
     """A small, good model."""
     return write(tmp_path / "model_1.h5", small_config(), small_weights())
-
-
-def codes(result):
-    return [reason["code"] for reason in result["reasons"]]
-
-
-def with_layer(tmp_path, *extra, weights=None):
-    config = sequential(input_layer(8, 8, 1), *extra, layer("Flatten", "flatten"), layer("Dense", "dense", units=7))
-    return write(
-        tmp_path / "model.h5",
-        config,
-        weights or {"dense": {"dense/kernel:0": numbers(64, 7), "dense/bias:0": numbers(7)}},
-    )
 
 
 # What a good file says ------------------------------------------------------------------------------------------------
@@ -281,6 +228,11 @@ def test_a_file_that_does_not_exist_is_the_callers_error(tmp_path):
     [
         ("Lambda", "lambda", "Rescaling"),
         ("TFOpLambda", "op-lambda", "Rescaling"),
+        ("GetItem", "op-lambda", "Cropping2D"),
+        ("TensorFlowOpLayer", "op-lambda", "Rescaling"),
+        ("LocallyConnected2D", "removed-layer", "Conv2D"),
+        ("FixedDropout", "custom-class", "`Dropout`"),
+        ("KerasLayer", "custom-class", "keras.applications"),
         ("SlicingOpLambda", "op-lambda", "Cropping2D"),
         ("TFSMLayer", "tfsm-layer", "ordinary layers"),
         ("StringLookup", "vocabulary", "vocabulary"),
@@ -323,7 +275,7 @@ def test_every_bad_layer_gets_its_sentence(tmp_path):
                     "registered_name": "function",
                 }
             },
-            "module",
+            "custom-activation",
         ),
         ({"activation": {"class_name": "function", "config": "leak"}}, "custom-activation"),
         ({"activation": {"module": "keras.layers", "class_name": "Lambda", "config": {}}}, "custom-object"),
@@ -603,17 +555,6 @@ def test_a_network_that_computes_for_hours_is_refused(tmp_path):
     assert codes(audit(write(tmp_path / "m.h5", config, weights))) == ["flops"]
 
 
-def functional(layers, inputs, outputs, name="model"):
-    return {
-        "class_name": "Functional",
-        "config": {"name": name, "layers": layers, "input_layers": inputs, "output_layers": outputs},
-    }
-
-
-def node(name, index=0):
-    return [[name, index, 0, {}]]
-
-
 def test_models_that_call_themselves_twice_at_every_level_take_no_time(tmp_path):
     model = functional(
         [
@@ -725,42 +666,6 @@ def test_keras_2_states_the_input_in_its_first_layer(tmp_path):
     result = audit(path)
     assert result["accepted"] and result["input_shape"] == [None, 136]
     assert [note["code"] for note in result["notes"]] == ["first-layer-input"]
-
-
-def keras_2_nested():
-    inner = functional(
-        [
-            input_layer(8, 8, 1, name="input_2") | {"name": "input_2", "inbound_nodes": []},
-            layer("Conv2D", "conv", filters=2, kernel_size=[3, 3], padding="same", groups=1)
-            | {"name": "conv", "inbound_nodes": [node("input_2")]},
-            layer("BatchNormalization", "bn", axis=[3]) | {"name": "bn", "inbound_nodes": [node("conv")]},
-            layer("GlobalAveragePooling2D", "mean") | {"name": "mean", "inbound_nodes": [node("bn")]},
-        ],
-        [["input_2", 0, 0]],
-        [["mean", 0, 0]],
-        "base",
-    ) | {"name": "base", "inbound_nodes": [node("input_1")]}
-    outer = functional(
-        [
-            input_layer(8, 8, 1, name="input_1") | {"name": "input_1", "inbound_nodes": []},
-            inner,
-            layer("Dense", "dense", units=7, activation="softmax")
-            | {
-                # Keras 2 counts the calls of a nested model from 1.
-                "name": "dense",
-                "inbound_nodes": [node("base", 1)],
-            },
-        ],
-        [["input_1", 0, 0]],
-        [["dense", 0, 0]],
-    )
-    batch_norm = {f"bn/{name}:0": numbers(2) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
-    weights = {
-        "input_1": {},
-        "base": {"conv/kernel:0": numbers(3, 3, 1, 2), "conv/bias:0": numbers(2), **batch_norm},
-        "dense": {"dense/kernel:0": numbers(2, 7), "dense/bias:0": numbers(7)},
-    }
-    return outer, weights
 
 
 def test_a_nested_model_of_keras_2_is_followed(tmp_path):
@@ -877,43 +782,6 @@ def test_the_weights_hash_does_not_change_with_the_file_around_them(tmp_path):
 # .keras ---------------------------------------------------------------------------------------------------------------
 
 
-def write_keras(path, config=None, arrays=None, compression=zipfile.ZIP_STORED, extra=()):
-    arrays = (
-        arrays
-        if arrays is not None
-        else {
-            "layers/conv2d/vars/0": numbers(3, 3, 1, 4),
-            "layers/conv2d/vars/1": numbers(4),
-            "layers/dense/vars/0": numbers(24 * 24 * 4, 7),
-            "layers/dense/vars/1": numbers(7),
-            "layers/dropout/seed_generator/vars/0": numpy.zeros(2, "u4"),
-            "optimizer/vars/0": numpy.int64(1),
-        }
-    )
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for name, array in arrays.items():
-            file[name] = array
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.9.0"}))
-        archive.writestr(
-            "config.json",
-            json.dumps(
-                config
-                or small_config()
-                | {
-                    "module": "keras",
-                    "registered_name": "Sequential",
-                    "compile_config": {"loss": {"module": "builtins", "class_name": "function", "config": "mine"}},
-                }
-            ),
-        )
-        archive.writestr("model.weights.h5", buffer.getvalue())
-        for name, data in extra:
-            archive.writestr(name, data)
-    return path
-
-
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_keras_zip_is_audited_like_the_others(tmp_path, compression):
     result = audit_in_child(write_keras(tmp_path / "model_1.keras", compression=compression))
@@ -954,7 +822,6 @@ def test_other_zips_are_named(tmp_path):
 
 
 def test_a_child_that_dies_or_never_ends_gives_a_reason(small, monkeypatch, tmp_path):
-    source = Path(model_file.__file__).read_text()
     marker = tmp_path / "written-by-child"
     for line, code in (
         ("os.kill(os.getpid(), 11)", "child-crashed"),
@@ -963,23 +830,35 @@ def test_a_child_that_dies_or_never_ends_gives_a_reason(small, monkeypatch, tmp_
         ("print('no json'); os._exit(0)", "child-crashed"),
         (f"os.write(os.open({str(marker)!r}, os.O_CREAT | os.O_WRONLY), b'x' * 99)", "child-crashed"),
     ):
-        broken = tmp_path / "broken.py"
-        broken.write_text(source.replace("    result = audit(job", f"    {line}\n    result = audit(job"))
-        monkeypatch.setattr(model_file, "__file__", str(broken))
+        broken = (
+            "import sys, os; sys.path.append(sys.argv[1]); from expressions.model_file import child\n"
+            f"def audit(*args, **kwargs):\n    {line}\n"
+            "child.audit = audit\nchild.child_main(sys.argv[2])"
+        )
+        monkeypatch.setattr(child, "CHILD_PROGRAM", broken)
         result = audit_in_child(small, timeout=1.5)
         assert codes(result) == [code], (line, result["reasons"])
     assert marker.stat().st_size == 0
 
 
-def test_the_audit_imports_no_tensorflow_and_the_module_stands_alone(small):
+def test_the_audit_imports_no_tensorflow_and_the_package_stands_alone(small):
     code = (
-        "import runpy, sys; module = runpy.run_path(sys.argv[1]); module['audit'](sys.argv[2]);"
-        "print([name for name in sys.modules if name.split('.')[0] in ('keras', 'tensorflow', 'expressions')])"
+        "import sys; sys.path.append(sys.argv[1]); from expressions import model_file; model_file.audit(sys.argv[2]);"
+        "names = {name for name in sys.modules if name.split('.')[0] in ('keras', 'tensorflow', 'expressions')};"
+        "print([name for name in names if name != 'expressions' and not name.startswith('expressions.model_file')])"
     )
     run = subprocess.run(
-        [sys.executable, "-I", "-c", code, model_file.__file__, small], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", code, str(ROOT), small], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_files_beside_the_package_cannot_stand_in_for_libraries(small, monkeypatch, tmp_path):
+    for name in ("h5py", "numpy", "json", "zipfile"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')")
+    (tmp_path / "expressions").symlink_to(ROOT / "expressions")
+    monkeypatch.setattr(child, "ROOM", str(tmp_path))
+    assert audit_in_child(small)["accepted"]
 
 
 # The command ----------------------------------------------------------------------------------------------------------
@@ -1003,10 +882,25 @@ def test_the_command_answers_by_exit_code(small, tmp_path):
     assert "Try" in bad.stdout and "none.h5" in none.stderr
 
 
+def test_names_in_an_accepted_file_cannot_command_the_terminal(tmp_path, capsys):
+    weights = {"dense": {"d/kernel": numbers(64, 7), "d/bias": numbers(7)}, "\x1b[2J": {}}
+    path = with_layer(tmp_path, layer("ReLU", "\x1b[2J"), weights=weights)
+    with h5py.File(path, "a") as file:
+        file.attrs["keras_version"] = "3.\x1b[31m"
+    assert main([str(path)]) == 0
+    assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_table_of_speed_is_printed(capsys):
+    assert benchmark.run(["audit"], quick=True, repeats=1) == 0
+    printed = capsys.readouterr().out
+    assert "structure, inside the child" in printed and "not run" not in printed
+
+
 def test_people_can_read_the_description(small):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert model_file.main([str(small)]) == 0
+        assert main([str(small)]) == 0
     text = out.getvalue()
     assert "model_1.h5   accepted" in text and "(any, 48, 48, 1)" in text and "16,175" in text
 

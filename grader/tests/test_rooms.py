@@ -50,7 +50,7 @@ def _viewer(path):
 def test_only_workers_scripts_and_submissions_import_tensorflow():
     files = [
         path
-        for path in python_files("grader", "expressions/model_file.py")
+        for path in python_files("grader", "expressions/model_file")
         if not {"worker", "reference", "submissions", "tests"} & set(path.relative_to(ROOT).parts)
     ]
     assert len(files) > 15
