@@ -5,11 +5,20 @@ The grader's own process never imports a student's module or a student's model. 
 probe's answer before the next one starts. Memory, time, processes and disk are watched from outside; whatever a probe
 leaves behind is killed.
 
-Levels, strongest first: `bubblewrap` (namespaces: no network, no other files, no other processes) and `rlimits`
-(limits and the watch alone). Which one holds is decided by a live canary, never by a version number.
+Levels, strongest first:
+
+    bubblewrap     namespaces: no network, no other files, no other processes; Landlock and seccomp inside
+    landlock       Landlock and seccomp: the same doors shut by the kernel, without namespaces and without root
+    separate-user  a user id that nobody has, for whoever grades as root; files that all may read stay readable
+    rlimits        limits and the watch alone
+
+Limits and the watch from outside are part of every level. Which one holds is decided by a live canary, never by a
+version number.
 """
 
+import compileall
 import contextlib
+import errno
 import functools
 import io
 import json
@@ -29,10 +38,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from grader.worker import processes, schema
+from grader.worker import confine, processes, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -122,9 +132,14 @@ class Rlimits:
     """Limits, a clean environment and the watch: what works on every Unix. It hides nothing."""
 
     name = "rlimits"
+    # What the kernel shall refuse on top, see `grader.worker.confine`.
+    confine = MappingProxyType({})
+    # Doors that this level leaves open by its nature. Nothing that a result is made from lies behind them.
+    spares = ()
+    leaves_open = "everything that the grader may read, write or signal, and the network"
 
     def missing(self):
-        """Says why this level cannot be used here; empty if it can."""
+        """Says why this level cannot be used here, and what to do about it; empty if it can."""
         return "" if hasattr(os, "fork") else "this system has no fork and no limits for processes"
 
     def inside(self, root):
@@ -136,14 +151,49 @@ class Rlimits:
         return arguments
 
 
+class SeparateUser(Rlimits):
+    """A user id of its own for each sandbox: what the grader keeps private stays private."""
+
+    name = "separate-user"
+    confine = MappingProxyType({"seccomp": "if possible"})
+    spares = ("network", "abstract_socket", "process_list")
+    leaves_open = "files that every user may read, the list of processes and, where seccomp is missing, the network"
+
+    def missing(self):
+        """Says why this level cannot be used here, and what to do about it; empty if it can."""
+        if not hasattr(os, "geteuid"):
+            return "this system has no user ids"
+        return "" if os.geteuid() == 0 else "only root can become another user"
+
+
+class Landlock(Rlimits):
+    """Landlock and seccomp: the kernel refuses files, network, signals. Works inside Docker, as any user."""
+
+    name = "landlock"
+    confine = MappingProxyType({"landlock": "required", "seccomp": "required"})
+    leaves_open = "names and sizes of files, but not what is in them"
+
+    def missing(self):
+        """Says why this level cannot be used here, and what to do about it; empty if it can."""
+        version, reason = confine.landlock_abi()
+        return reason if not version else confine.seccomp_missing()
+
+
 class Bubblewrap(Rlimits):
     """Namespaces by bubblewrap: nothing of this machine but Python, its libraries and the sandbox's own folders."""
 
     name = "bubblewrap"
+    # /dev/shm is its own here, so that multiprocessing can have its locks.
+    confine = MappingProxyType({"landlock": "if possible", "seccomp": "if possible", "shared_memory": True})
+    leaves_open = "only what Python needs: its libraries, the processor's description"
 
     def missing(self):
-        """Says why this level cannot be used here; empty if it can."""
-        return "" if shutil.which("bwrap") else "bubblewrap (the command bwrap) is not installed"
+        """Says why this level cannot be used here, and what to do about it; empty if it can."""
+        if shutil.which("bwrap"):
+            return ""
+        if sys.platform.startswith("linux"):
+            return "the command bwrap is not installed: sudo apt-get install bubblewrap"
+        return "bubblewrap is a program for Linux"
 
     def inside(self, root):
         """Returns the path under which the sandbox's folders are seen from inside."""
@@ -166,12 +216,14 @@ class Bubblewrap(Rlimits):
                 command += ["--symlink", os.readlink(name), name]
             elif os.path.isdir(name):
                 command += ["--ro-bind", name, name]
+        if Path(os.path.realpath(ROOT)).is_relative_to("/usr"):
+            command += ["--tmpfs", os.path.realpath(ROOT)]
         command += ["--dir", "/etc"]
         for name in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts"):
             command += ["--ro-bind-try", name, name]
         # A virtual environment needs the Python it was made from.
         for name in dict.fromkeys((os.path.realpath(sys.base_prefix), sys.base_prefix, sys.prefix)):
-            if not name.startswith("/usr/"):
+            if not name.startswith("/usr/") or Path(name).is_relative_to(os.path.realpath(ROOT)):
                 # Parents that bubblewrap makes by itself can be entered by root alone.
                 for parent in reversed(Path(name).parents[:-1]):
                     command += ["--dir", str(parent)]
@@ -181,10 +233,13 @@ class Bubblewrap(Rlimits):
         command += ["--ro-bind", str(root / "inbox"), f"{box}/inbox"]
         for name in ("outbox", "home", "tmp", "work"):
             command += ["--bind", str(root / name), f"{box}/{name}"]
-        return [*command, "--symlink", f"{box}/tmp", "/tmp", "--chdir", f"{box}/work", "--", *arguments]
+        command += ["--symlink", f"{box}/tmp", "/tmp"]
+        # What bubblewrap makes itself lies in memory that no limit of ours counts.
+        command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        return [*command, "--chdir", f"{box}/work", "--", *arguments]
 
 
-LEVELS = (Bubblewrap(), Rlimits())
+LEVELS = (Bubblewrap(), Landlock(), SeparateUser(), Rlimits())
 
 
 def level_named(name):
@@ -199,65 +254,127 @@ def level_named(name):
     raise ValueError(f"{name!r} is no isolation level. Wanted one of {', '.join(level.name for level in LEVELS)}.")
 
 
-@functools.cache
-def probe_isolation():
-    """Tries each level with a canary that does what a hostile script would, and picks the strongest that holds.
+def holds(level, canary):
+    """Says whether a level keeps what it promises: no door is open or in doubt but those it leaves open by its nature.
+
+    Args:
+        level: str.
+        canary: dict from door to `"blocked"`, `"allowed"` or `"unknown"`; empty where it never ran.
 
     Returns:
-        dict: `level` (str), `canary` (what the chosen level blocked or allowed: `read_file`, `network`, `signal`,
-        `big_file`, `environment`), `tried` (dict from level to `{"missing", "canary"}`). Read by `doctor` and kept
-        with the evidence.
+        bool; never for `rlimits`, which promises nothing.
+    """
+    level = level_named(level)
+    return level.name != "rlimits" and all(
+        canary.get(door) == "blocked" for door in schema.DOORS if door not in level.spares
+    )
+
+
+@functools.cache
+def probe_isolation():
+    """Tries the levels with a canary that does what a hostile script would, until one holds.
+
+    Returns:
+        dict: `level` (str), `canary` (what it blocked or allowed, a key for each of `schema.DOORS`), `holds` (bool),
+        `tried` (dict from level to what `probe_level` gives). Kept with the evidence.
     """
     tried = {}
     for level in LEVELS:
-        missing, canary = level.missing(), {}
-        if not missing:
-            try:
-                canary = _run_canary(level)
-            except WorkerFault as error:
-                missing = f"it does not start: {error}"
-        tried[level.name] = {"missing": missing, "canary": canary}
-        if canary and all(value == "blocked" for key, value in canary.items() if key != "uid"):
-            return {"level": level.name, "canary": canary, "tried": tried}
-    return {"level": "rlimits", "canary": tried["rlimits"]["canary"], "tried": tried}
+        tried[level.name] = probe_level(level.name)
+        if tried[level.name]["holds"]:
+            break
+    chosen = tried[level.name]
+    return {"level": level.name, "canary": chosen["canary"], "holds": chosen["holds"], "tried": tried}
+
+
+def probe_level(name):
+    """Tries one level, whether or not a stronger one holds. What did not start is tried again when asked again.
+
+    Returns:
+        dict: `missing` (str, why it cannot be used here, or empty), `canary` (dict), `holds` (bool), `confined`
+        (dict: the version of Landlock and whether seccomp is in force), `start_seconds` (float, until the worker was
+        ready).
+    """
+    if name in _PROBED:
+        return _PROBED[name]
+    level = level_named(name)
+    found = {"missing": level.missing(), "canary": {}, "holds": False, "confined": {}, "start_seconds": None}
+    try:
+        if not found["missing"]:
+            found.update(_try_level(level))
+        _PROBED[name] = found
+    except (WorkerFault, OSError) as error:
+        found["missing"] = f"it does not start: {error}"
+    found["holds"] = holds(name, found["canary"])
+    return found
+
+
+_PROBED = {}
 
 
 def _run_canary(level):
-    decoy_name, decoy_text = "EXPRESSIONS_DECOY_SECRET", secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="grader-decoy-") as folder, socket.socket() as listener:
-        decoy_file = Path(folder) / "labels.txt"
-        decoy_file.write_text(decoy_text)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        greeter = threading.Thread(target=_greet, args=(listener,), daemon=True)
-        greeter.start()
-        # A process to be killed stands in for the grader, and one variable of its for the grader's environment.
+    return _try_level(level)["canary"]
+
+
+def _try_level(level):
+    with _decoys() as (job, decoy):
+        with Worker(
+            "grader.worker.canary", job, level=level.name, limits=limits_from({"file_megabytes": 16})
+        ) as worker:
+            answer, _, _ = worker.run("canary", 20)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            decoy.wait(0.05)
+        facts = dict(answer["facts"])
+        if answer["status"] != "ok" or not facts:
+            raise WorkerFault(f"its canary gave {answer['status']}: {answer['message']}")
+        # The word of the decoy counts, not the canary's.
+        facts["signal"] = "blocked" if decoy.returncode is None else "allowed"
+        return {"canary": facts, "confined": worker.confined, "start_seconds": worker.start_seconds}
+
+
+@contextlib.contextmanager
+def _decoys():
+    """Sets up what a canary tries to reach: files, listeners, and a process in place of the grader.
+
+    Yields:
+        (dict, Popen): the canary's job; the process.
+    """
+    name, text = "EXPRESSIONS_DECOY_SECRET", secrets.token_hex(16)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grader-decoy-")))
+        (folder / "labels.txt").write_text(text)
+        # As intake leaves the files of a submission: open, in a folder that is not.
+        (folder / "student").mkdir()
+        (folder / "student" / "cnn.py").write_text(text)
+        listeners, abstract_name = [stack.enter_context(socket.socket())], f"expressions-{secrets.token_hex(8)}"
+        listeners[0].bind(("127.0.0.1", 0))
+        if sys.platform.startswith("linux"):
+            listeners.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+            listeners[1].bind(f"\0{abstract_name}")
+        for listener in listeners:
+            listener.listen()
+            threading.Thread(target=_greet, args=(listener,), daemon=True).start()
+        # One variable of its stands for the grader's environment, an argument of its for the grader's arguments.
         decoy = subprocess.Popen(
-            [sys.executable, "-S", "-c", "import time; time.sleep(600)"],
-            env={**os.environ, decoy_name: decoy_text},
+            [sys.executable, "-S", "-c", "import time; time.sleep(600)", text],
+            env={**os.environ, name: text},
             stdin=subprocess.DEVNULL,
         )
         try:
-            job = {
-                "decoy_file": str(decoy_file),
-                "decoy_text": decoy_text,
-                "decoy_pid": decoy.pid,
-                "decoy_name": decoy_name,
-                "grader_pid": decoy.pid,
-                "port": listener.getsockname()[1],
-            }
-            with Worker(
-                "grader.worker.canary", job, level=level.name, limits=limits_from({"file_megabytes": 16})
-            ) as worker:
-                answer, _, _ = worker.run("canary", 20)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                decoy.wait(0.05)
-            facts = dict(answer["facts"])
-            if answer["status"] != "ok" or not facts:
-                raise WorkerFault(f"its canary gave {answer['status']}: {answer['message']}")
-            # The word of the decoy counts, not the canary's.
-            facts["signal"] = "blocked" if decoy.returncode is None else "allowed"
-            return facts
+            yield (
+                {
+                    "decoy_file": str(folder / "labels.txt"),
+                    "decoy_folder": str(folder / "student"),
+                    "decoy_text": text,
+                    "decoy_pid": decoy.pid,
+                    "decoy_name": name,
+                    "grader_pid": decoy.pid,
+                    "port": listeners[0].getsockname()[1],
+                    "abstract_name": abstract_name,
+                    "rubric": str(ROOT / "grader" / "rubric.toml"),
+                },
+                decoy,
+            )
         finally:
             decoy.kill()
             decoy.wait()
@@ -320,14 +437,15 @@ class Worker:
         self.limits = limits_from() if limits is None else limits
         self.level = level_named(level or probe_isolation()["level"])
         self.module = module
-        self.versions = {}
+        self.versions, self.confined, self.start_seconds = {}, {}, None
         self._job, self._arrays, self._files = job or {}, arrays or {}, files or {}
-        self._seen = {}
+        self._seen, self._own = {}, set()
         self._process = self._control = None
         self._mark = secrets.token_hex(8)
         self.start_cpu_seconds = 0.0
 
     def __enter__(self):
+        self._began = time.monotonic()
         self.root = Path(tempfile.mkdtemp(prefix="grader-sandbox-"))
         try:
             self._fill()
@@ -344,10 +462,11 @@ class Worker:
         for name in ("inbox/arrays", "outbox", "home", "tmp", "work", "kit/grader"):
             (self.root / name).mkdir(parents=True)
         # Only what runs inside. The rubric with its hidden seed, the checks and the reference stay out.
-        kit, ignore = self.root / "kit", shutil.ignore_patterns("__pycache__")
+        kit = self.root / "kit"
         shutil.copy2(ROOT / "grader" / "__init__.py", kit / "grader" / "__init__.py")
-        shutil.copytree(ROOT / "grader" / "worker", kit / "grader" / "worker", ignore=ignore)
-        shutil.copytree(ROOT / "expressions", kit / "expressions", ignore=ignore)
+        for name in ("grader/worker", "expressions"):
+            _compile(name)
+            shutil.copytree(ROOT / name, kit / name)
         for name, source in self._files.items():
             target = self.root / "inbox" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -369,7 +488,7 @@ class Worker:
                     running += len(os.listdir(f"{folder}/task")) if os.stat(folder).st_uid == user else 0
         limits = {**self.limits, "processes_before": running if sys.platform.startswith("linux") else 4000}
         with open(self.root / "inbox" / "job.json", "w", encoding="utf-8") as file:
-            json.dump({**self._job, "limits": limits, "user": self._user}, file)
+            json.dump({**self._job, "limits": limits, "user": self._user, "confine": dict(self.level.confine)}, file)
         os.chmod(file.name, 0o644)
 
     def _hand_over(self):
@@ -447,7 +566,8 @@ class Worker:
                 f"{self.module} {end} within {took:.0f} s under {self.level.name}. "
                 f"Its last words: {self._stderr.text()[-1500:].strip() or 'none'}"
             )
-        self.versions = answer["ready"]
+        self.versions, self.confined = answer["ready"], answer.get("confined", {})
+        self.start_seconds = round(time.monotonic() - self._began, 3)
         table = processes.process_table()
         self._own = set(processes.descendants(self._process.pid, table)) | {self._process.pid}
         self.start_cpu_seconds = sum(table[pid].cpu_seconds for pid in self._own if pid in table)
@@ -494,14 +614,12 @@ class Worker:
         """
         name = secrets.token_hex(8)
         outbox = self.root / "outbox"
-        with contextlib.suppress(OSError):
-            os.chmod(outbox, 0o700)
-            os.chmod(self.root / "work", 0o700)
         (outbox / name).mkdir()
         if self._user is not None:
             os.chown(outbox / name, self._user, self._user)
         self._stdout.clear()
         self._stderr.clear()
+        warm_cpu_seconds = self._warm(probe_id)
         began = time.monotonic()
         self._send({"run": probe_id, "into": name})
         ended, reason = self._wait(began, seconds + extra_seconds)
@@ -520,9 +638,40 @@ class Worker:
             status, message, facts, arrays = self._read_result(outbox / name, probe_id, ended)
         if printed := self._stdout.text().strip()[-schema.MAX_TEXT :]:
             facts["printed"] = printed
-        shutil.rmtree(outbox / name, ignore_errors=True)
+        self._tidy()
         usage = {key: (ended or {}).get(key) for key in ("cpu_seconds", "memory_mb", "left_behind")}
+        if warm_cpu_seconds:
+            usage["cpu_seconds"] = round((usage["cpu_seconds"] or 0.0) + warm_cpu_seconds, 4)
         return {"status": status, "message": message, "facts": facts, "seconds": took}, arrays, usage
+
+    def _tidy(self):
+        """Empties the folders that a probe may write to, of what the server inside had no right to remove, too."""
+        for name in ("outbox", "home", "tmp", "work"):
+            folder = self.root / name
+            with contextlib.suppress(OSError):
+                os.chmod(folder, 0o700)
+            for entry in folder.iterdir():
+                _remove(entry)
+
+    def _warm(self, probe_id):
+        """Lets the server import what a probe needs and no earlier one needed; that is not the probe's own time.
+
+        Returns:
+            float, CPU seconds.
+
+        Raises:
+            WorkerFault: the server died of it, or was not done in time.
+        """
+        self._send({"warm": probe_id})
+        answer = self._read_line(time.monotonic() + self.limits["start_seconds"])
+        seconds = (answer or {}).get("warm")
+        if not isinstance(seconds, (int, float)):
+            self.kill()
+            raise WorkerFault(
+                f"{self.module} could not import what {probe_id} needs, under {self.level.name}. "
+                f"Its last words: {self._stderr.text()[-1500:].strip() or 'none'}"
+            )
+        return seconds
 
     def _read_result(self, folder, probe_id, ended):
         label = _label(probe_id)
@@ -550,7 +699,7 @@ class Worker:
             return f"More than {self.limits['memory_gigabytes']:g} GB of memory were in use {label}."
         if reason == "processes":
             return f"More than {self.limits['processes']:g} processes were running {label}."
-        return f"More than {self.limits['disk_megabytes']:,.0f} MB of files were written {label}."
+        return f"More than {self.limits['disk_megabytes']:,.0f} MB of files, or endless folders, were written {label}."
 
     def _wait(self, began, seconds):
         """Waits for the server's answer.
@@ -574,8 +723,13 @@ class Worker:
                 if reason is not None:
                     self._send({"stop": True})
                     give_up = now + 10.0
-            elif now > give_up:
+            elif now > give_up or self._is_stopped():
                 return None, reason
+
+    def _is_stopped(self):
+        """Says whether the server cannot answer because the probe sent it to sleep."""
+        table = processes.process_table()
+        return any(table[pid].state == "T" for pid in self._own if pid in table)
 
     def _excess(self, elapsed, seconds, check_disk):
         table = processes.process_table()
@@ -614,15 +768,32 @@ class Worker:
             found |= {pid for pid in table if _has_mark(pid, self._mark) or _user_of(pid) == self._user}
             if self._process.returncode is None:
                 found.add(self._process.pid)
-            return [pid for pid in found if pid != os.getpid() and pid in table and table[pid].state != "Z"]
+            found = [pid for pid in found if pid != os.getpid() and pid in table]
+            self._seen.update({pid: table[pid].started for pid in found})
+            return [pid for pid in found if table[pid].state != "Z"]
 
         processes.kill_all(find, after=self._collect_orphans)
 
-    def _collect_orphans(self):
-        """Waits for orphans that became ours; only for those that we know, others have their own parents here."""
-        for pid in self._seen:
-            with contextlib.suppress(ChildProcessError, OSError):
-                os.waitpid(pid, os.WNOHANG)
+    def _collect_orphans(self, patience=0.0):
+        """Waits for orphans that became ours; only for those that we know, others have their own parents here.
+
+        Args:
+            patience: float, seconds to wait for those that are still on their way out.
+        """
+        until = time.monotonic() + patience
+        # Popen waits for the first process itself.
+        waiting = {pid for pid in (*self._seen, *self._own) if pid != self._process.pid}
+        while waiting:
+            for pid in list(waiting):
+                try:
+                    ended = os.waitpid(pid, os.WNOHANG)[0]
+                except OSError:
+                    ended = pid  # not ours: gone, or its own parent waits for it
+                if ended:
+                    waiting.discard(pid)
+            if time.monotonic() >= until:
+                return
+            time.sleep(0.002)
 
     def close(self):
         """Ends the server and removes its folders."""
@@ -633,11 +804,18 @@ class Worker:
         finally:
             if self._process is not None:
                 self._process.wait()
+                self._collect_orphans(patience=0.5)
                 for drain, pipe in ((self._stdout, self._process.stdout), (self._stderr, self._process.stderr)):
                     drain._thread.join(5)
                     pipe.close()
-            _make_removable(self.root)
-            shutil.rmtree(self.root, ignore_errors=True)
+            _remove(self.root)
+
+
+@functools.cache
+def _compile(name):
+    """Compiles a folder of the kit once: inside nothing can be kept, so every probe would compile what it imports."""
+    with contextlib.suppress(OSError):
+        compileall.compile_dir(ROOT / name, quiet=2, maxlevels=0)
 
 
 def _label(probe_id):
@@ -675,26 +853,57 @@ def _user_of(pid):
 
 
 def _bytes_in(root, names):
+    """Adds up the files in some folders; infinite if folders are nested beyond what a path can name."""
     total, queue = 0, [str(root / name) for name in names]
     while queue:
-        with contextlib.suppress(OSError), os.scandir(queue.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        queue.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        try:
+            with os.scandir(queue.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            queue.append(entry.path)
+                        else:
+                            total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return math.inf
     return total
 
 
-def _make_removable(root):
-    """A script may have taken the rights from its own folders."""
-    for folder, names, _ in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if not os.path.islink(path):
-                with contextlib.suppress(OSError):
-                    os.chmod(path, 0o700)
+def _remove(path):
+    """Removes a file or folder that a script made: without rights, or nested deeper than Python can recurse.
+
+    What lies deeper is moved up before it is looked into, so no path grows long.
+    """
+    path = str(path)
+    if os.path.islink(path) or not os.path.isdir(path):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return
+    waiting, number = [path], 0
+    while waiting:
+        folder, inner = waiting.pop(), []
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)
+            with os.scandir(folder) as entries:
+                inner = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for each, is_folder in inner:
+            with contextlib.suppress(OSError):
+                if not is_folder:
+                    os.unlink(each)
+                    continue
+                if folder != path:
+                    os.chmod(each, 0o700)
+                    number += 1
+                    moved = os.path.join(path, f".{number}-{secrets.token_hex(4)}")
+                    os.rename(each, moved)
+                    each = moved
+                waiting.append(each)
+        if folder != path:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 # What comes back ---------------------------------------------------------------------------------------------------

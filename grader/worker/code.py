@@ -5,33 +5,33 @@ alone; here are only the questions.
 """
 
 import contextlib
+import importlib
 import importlib.metadata
-import importlib.util
 import math
 import platform
 import sys
 import time
 from pathlib import Path
 
-from grader.worker import results
+from grader.worker import results, scripts
 from grader.worker.results import BadResult, Missing, to_array
 from grader.worker.schema import CODE_PROBES
 
+# Given code that the starters import: once here instead of in every probe.
+_GIVEN = ("command_line", "datasets", "errors", "labels", "photos", "plotting", "point_clouds", "seeds")
+# What takes three seconds of CPU to import.
+_WITH_KERAS = ("make_model_1", "make_model_2", "make_model_4", "train", "personalize")
+
 
 def prepare(box):
-    """Imports what the student's scripts will import, once, before any probe is forked.
-
-    Nothing here may run a TensorFlow operation: a process forked after one hangs.
+    """Imports what every script will import, once, before any probe is forked.
 
     Returns:
         dict of versions.
     """
-    for name in box.job.get("preload", ("numpy", "PIL.Image", "tensorflow", "keras")):
+    for name in box.job.get("preload", ("numpy", "PIL.Image", *(f"expressions.{name}" for name in _GIVEN))):
         importlib.import_module(name)
-    _keep_backend()
-    # Last on the path: a student's own random.py is for the student, never for TensorFlow.
-    sys.path.append(str(box.submission))
-    sys.dont_write_bytecode = True
+    scripts.prepare_import(box.submission)
     versions = {"python": platform.python_version()}
     for name in ("keras", "tensorflow", "tensorflow-cpu", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -39,14 +39,21 @@ def prepare(box):
     return versions
 
 
-def _keep_backend():
-    """Makes `matplotlib.use("TkAgg")` do nothing: there is no screen here, and nothing is graded on one."""
-    try:
-        import matplotlib
-    except ImportError:
+def warm(probe_id, box):
+    """Imports Keras before the first probe that needs it, in the process that all later probes are forked from.
+
+    Nothing here may run a TensorFlow operation: a process forked after one hangs.
+
+    Args:
+        probe_id: str, a key of `CODE_PROBES`.
+        box: Box.
+    """
+    probe = CODE_PROBES.get(probe_id)
+    if "preload" in box.job or probe is None or "keras" in sys.modules:
         return
-    # Not pyplot's switch_backend: importing pyplot here may search the fonts for seconds.
-    matplotlib.use = lambda *args, **kwargs: None
+    if probe.function in _WITH_KERAS or scripts.needs_keras(box.submission, probe.script):
+        for name in ("tensorflow", "keras"):
+            importlib.import_module(name)
 
 
 def run(probe_id, box):
@@ -65,30 +72,30 @@ def run(probe_id, box):
         status, message, arrays = "missing", str(error), {}
     except BadResult as error:
         status, message, arrays = "bad_result", str(error), {}
-    except MemoryError as error:
-        sentence, _ = results.describe_error(error, box.submission)
-        status, message, arrays = "memory", sentence, {}
     except BaseException as error:  # a student's script may raise SystemExit or KeyboardInterrupt
-        message, theirs = results.describe_error(error, box.submission)
-        message = _with_advice(message, error, probe_id, probe, box)
-        if isinstance(error, NotImplementedError) and theirs:
-            status, message = "todo", str(error)[:2000] or message
-        else:
-            status = "error"
+        status, message = _describe(error, probe_id, probe, box)
         arrays = {}
     results.write_result(box.outbox, status, message, facts, arrays)
 
 
+def _describe(error, probe_id, probe, box):
+    """Makes a status and a sentence of an exception whose own methods may be a trap."""
+    try:
+        message, theirs = results.describe_error(error, box.submission)
+        if issubclass(type(error), MemoryError):
+            return "memory", message
+        if issubclass(type(error), NotImplementedError) and theirs:
+            return "todo", results.text_of(error)[:2000] or message
+        return "error", _with_advice(message, error, probe_id, probe, box)
+    except BaseException:
+        return "error", f"{probe.script}.py raised an exception that cannot be described."
+
+
 def _with_advice(message, error, probe_id, probe, box):
     """Adds to a message what to do, where the error is one that honest scripts make."""
-    name = error.name if isinstance(error, ModuleNotFoundError) else None
-    if isinstance(name, str) and name:
-        top = name.split(".")[0]
-        if not (box.submission / f"{top}.py").is_file() and not (box.submission / top).is_dir():
-            return (
-                f"{probe.script}.py imports {name}, which is not in requirements.txt: the grader has only those "
-                "packages. Remove the import if nothing graded needs it."
-            )
+    advice = scripts.advice(error, box.submission / f"{probe.script}.py", box.submission)
+    if advice:
+        return f"{message}. {advice}"
     if probe_id.endswith(".import") and isinstance(error, FileNotFoundError) and ".h5" in message:
         return f"{message}. Load models inside main(): the grader imports the script without them."
     if probe_id == "personalize" and ".h5" in message:
@@ -107,12 +114,7 @@ def _import(box, name):
     path = box.submission / f"{name}.py"
     if not path.is_file():
         raise Missing(f"{name}.py is not in the submission")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.argv = [f"{name}.py"]
-    spec.loader.exec_module(module)
-    return module
+    return scripts.import_script(box.submission, name)
 
 
 def _function(box, probe):
@@ -157,6 +159,7 @@ def probe_import(box, probe, facts):
     finally:
         facts["seconds"] = round(time.monotonic() - began, 4)
         facts["fit_calls"] = len(calls)
+        facts["absent_packages"] = sorted(scripts.absent_packages)[:16]
         pyplot = sys.modules.get("matplotlib.pyplot")
         facts["num_figures"] = len(pyplot.get_fignums()) if pyplot else 0
         facts["window_toolkits"] = [
@@ -308,8 +311,12 @@ def probe_personalize(box, probe, facts):
     images = box.arrays["personalize.images"].astype(np.float32)
     labels = box.arrays["personalize.labels"].astype(np.int64)
 
+    def predict(model):
+        # Not predict_on_batch: tracing a graph takes longer than seven pictures do.
+        return np.asarray(model(images, training=False))
+
     def try_on(model):
-        before, weights_before = np.asarray(model.predict_on_batch(images)), model.get_weights()
+        before, weights_before = predict(model), model.get_weights()
         return before, weights_before, function(model, images.copy(), labels.copy())
 
     try:
@@ -330,7 +337,7 @@ def probe_personalize(box, probe, facts):
     changed = _changed(weights_before, result.get_weights())
     facts["weights_changed"] = bool(changed) or len(result.get_weights()) != len(weights_before)
     facts["num_layers_changed"] = len(changed)
-    after = np.asarray(result.predict_on_batch(images))
+    after = predict(result)
     return {"before": before, "after": to_array(after, probe.function, probe.wanted, 10**6)}
 
 

@@ -9,6 +9,7 @@ from grader.worker.schema import MAX_TEXT
 
 # Taken before any student code runs, so that a patched numpy costs the student a wrong array, not a strange crash.
 _dumps = json.dumps
+_class_name = type.__dict__["__name__"].__get__
 
 
 class BadResult(Exception):
@@ -42,7 +43,18 @@ def describe(value):
         return f"a {value.dtype} array of shape {value.shape}"
     if isinstance(value, types.FunctionType):
         return f"the function {value.__name__[:40]} itself, not what it returns"
-    return f"a value of type {kind.__module__}.{kind.__name__}"[:120]
+    if kind is types.GeneratorType:
+        return "a generator, which gives its values one by one (return a list or an array of them)"
+    module = type.__dict__["__module__"].__get__(kind)
+    return f"a value of type {module if type(module) is str else '?'}.{_name_of(kind)}"[:120]
+
+
+def _eager_tensors():
+    """Returns TensorFlow's own class of eager tensors, by identity: a name can be chosen."""
+    ops = sys.modules.get("tensorflow.python.framework.ops")
+    kind = getattr(ops, "_EagerTensorBase", None)
+    eager = getattr(ops, "EagerTensor", None)
+    return tuple(found for found in (kind, eager) if isinstance(found, type))
 
 
 def to_array(value, function, wanted, max_bytes):
@@ -70,7 +82,7 @@ def to_array(value, function, wanted, max_bytes):
         return BadResult(f"{function} returned {what}. Wanted {wanted}.{hint}")
 
     kind = type(value)
-    if kind.__name__ == "EagerTensor" and kind.__module__.startswith("tensorflow."):
+    if kind in _eager_tensors():
         value = value.numpy()
         kind = type(value)
     if kind not in (np.ndarray, list, tuple) and not (
@@ -110,14 +122,8 @@ def describe_error(error, folder):
         (str, bool): a sentence such as ``TypeError: bad operand (cnn.py, line 41: `x = -text`)``, never with an
         absolute path or a traceback of ours; and whether the error was raised by a line of the student's.
     """
-    kind = type(error).__name__
-    try:
-        text = error.msg if isinstance(error, SyntaxError) else str(error)
-        if type(text) is not str:
-            text = ""
-    except Exception:
-        text = ""
-    text = _without_paths(text, folder)
+    kind = _name_of(type(error))
+    text = _without_paths(text_of(error), folder)
     folders = {str(folder), os.path.realpath(folder)}
     where, theirs = "", False
     if isinstance(error, SyntaxError) and error.filename and _inside(error.filename, folders):
@@ -131,6 +137,20 @@ def describe_error(error, folder):
         step = step.tb_next
     sentence = f"{kind}: {text}" if text else kind
     return (f"{sentence[: MAX_TEXT - 300]} ({where})" if where else sentence[:MAX_TEXT]), theirs
+
+
+def text_of(error):
+    """Returns what an exception says; `""` where its own __str__ fails, exits or says something other than text."""
+    try:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+    except BaseException:
+        return ""
+    return text[:100_000] if type(text) is str else ""
+
+
+def _name_of(kind):
+    """Returns the name of a class as Python has it, not as its metaclass tells."""
+    return str(_class_name(kind))[:80]
 
 
 def _inside(name, folders):
@@ -172,10 +192,10 @@ def write_result(outbox, status, message="", facts=None, arrays=None):
         facts: dict of JSON values.
         arrays: dict from name to array.
     """
-    import numpy as np
-
     arrays = arrays or {}
     for name, array in arrays.items():
+        import numpy as np
+
         with open(outbox / f"{name}.npy", "wb") as file:
             np.lib.format.write_array(file, array, allow_pickle=False)
     text = _dumps({"status": status, "message": message[:MAX_TEXT], "facts": facts or {}, "arrays": sorted(arrays)})

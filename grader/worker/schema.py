@@ -6,6 +6,8 @@ hostile script may have written in its place.
 
 from dataclasses import dataclass, field
 
+from grader.worker.preprocessing import IMAGE_PREPROCESSINGS, VOXEL_PREPROCESSINGS
+
 IMAGE_MODELS = ("model_1", "model_2", "model_3")
 VOXEL_MODELS = ("model_4", "model_ec1")
 MODELS = IMAGE_MODELS + VOXEL_MODELS
@@ -50,7 +52,10 @@ _PHOTOS = "images, labels: float32 of shape (7, 48, 48, 1) and 7 whole numbers f
 _COUNTS = "a numpy array of counts of shape (size, size, size)"
 _SPLIT = "train and test: two arrays of whole numbers, the rows that go to each side"
 
-_IMPORT = {"limit": "import_seconds", "facts": ("seconds", "num_figures", "window_toolkits", "fit_calls")}
+_IMPORT = {
+    "limit": "import_seconds",
+    "facts": ("seconds", "num_figures", "window_toolkits", "fit_calls", "absent_packages"),
+}
 
 CODE_PROBES = {
     "cnn.import": Probe("cnn", **_IMPORT),
@@ -107,30 +112,55 @@ CODE_PROBES = {
     "make_model_4": Probe("cnnx", "make_model_4", "a compiled keras.Model", (), _MODEL_FACTS),
 }
 
-_PREDICTIONS = ("hidden", "hidden_0_255", "hidden_minus1_1", "hidden_standardized", "hidden_minmax")
+# Other pictures with which a model is asked again where its accuracy is low; keys of IMAGE_PREPROCESSINGS.
+VARIANTS = (
+    *("0_255", "minus1_1", "standardized", "minmax"),
+    *("transposed", "upside_down", "turned_right", "inverted"),
+)
+_LOADED_FACTS = ("route", "adapted", "load_seconds", "predict_seconds")
 _MODEL_PROBE_FACTS = (
-    "route",
-    "adapted",
-    "input_shape",
-    "output_shape",
-    "num_parameters",
-    "layer_list",
-    "same_as_model_1",
-    "descends_from_model_2",
-    "load_seconds",
-    "predict_seconds",
+    *_LOADED_FACTS,
+    *("input_shape", "output_shape", "num_parameters", "layer_list", "same_as_model_1", "descends_from_model_2"),
 )
 MODEL_PROBES = {
-    name: Probe(
-        arrays=_PREDICTIONS + ("photos_train", "photos_test") if name in IMAGE_MODELS else ("hidden",),
-        facts=_MODEL_PROBE_FACTS,
+    **{
+        name: Probe(
+            arrays=("hidden", "photos_train", "photos_test") if name in IMAGE_MODELS else ("hidden",),
+            facts=_MODEL_PROBE_FACTS,
+            limit="model_seconds",
+        )
+        for name in MODELS
+    },
+    **{
+        f"{name}.variants": Probe(
+            arrays=tuple(f"hidden_{key}" for key in VARIANTS), facts=_LOADED_FACTS, limit="model_seconds"
+        )
+        for name in IMAGE_MODELS
+    },
+}
+
+# What the canary tries. Each door is "blocked", "allowed" or "unknown"; only the first is good.
+DOORS = (
+    *("read_file", "other_student", "rubric", "network", "abstract_socket", "processes", "process_list"),
+    *("environment", "memory", "big_file", "signal"),
+)
+CANARY_PROBES = {"canary": Probe(facts=(*DOORS, "uid"))}
+
+# `grader diagnose`: one network of any shape, asked about the same pictures or voxels in several ways.
+MAX_DIAGNOSED_OUTPUTS = 1000
+_DIAGNOSED_FACTS = tuple(set(_MODEL_PROBE_FACTS) - {"same_as_model_1", "descends_from_model_2"})
+DIAGNOSED_PROBES = {
+    "screen": Probe(
+        arrays=tuple("screened" + (f"_{key}" if key else "") for key in (*IMAGE_PREPROCESSINGS, *VOXEL_PREPROCESSINGS)),
+        facts=_DIAGNOSED_FACTS,
         limit="model_seconds",
-    )
-    for name in MODELS
+    ),
+    **{
+        f"{part}.{key}": Probe(arrays=("outputs",), facts=_DIAGNOSED_FACTS, limit="model_seconds")
+        for part in ("predict", "others")
+        for key in (*IMAGE_PREPROCESSINGS, *VOXEL_PREPROCESSINGS)
+    },
+    "load": Probe(facts=_DIAGNOSED_FACTS, limit="model_seconds"),
 }
 
-CANARY_PROBES = {
-    "canary": Probe(facts=("read_file", "network", "signal", "processes", "big_file", "environment", "uid"))
-}
-
-PROBES = {**CODE_PROBES, **MODEL_PROBES, **CANARY_PROBES}
+PROBES = {**CODE_PROBES, **MODEL_PROBES, **CANARY_PROBES, **DIAGNOSED_PROBES}

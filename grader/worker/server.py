@@ -4,10 +4,10 @@ A probe that crashes, exits, patches numpy or never ends costs itself alone. The
 forking after one deadlocks. It never reads what a probe wrote; the grader does, from outside, before the next probe
 starts.
 
-One JSON object per line, grader to server: `{"run": probe id, "into": name}`, `{"stop": true}`; results go to
-`outbox/<name>`, a name that nothing could know before. Server to grader:
-`{"ready": {...}}`, `{"ended": probe id, "exit": code or null, "signal": number or null, "seconds", "cpu_seconds",
-"memory_mb", "left_behind": number of processes that outlived the probe}`.
+One JSON object per line, grader to server: `{"warm": probe id}`, `{"run": probe id, "into": name}`, `{"stop": true}`;
+results go to `outbox/<name>`, a name that nothing could know before. Server to grader:
+`{"ready": {...}, "confined": {...}}`, `{"warm": seconds}`, `{"ended": probe id, "exit": code or null, "signal": number
+or null, "seconds", "cpu_seconds", "memory_mb", "left_behind": number of processes that outlived the probe}`.
 """
 
 import importlib
@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,10 @@ import sys
 import time
 from pathlib import Path
 
-from grader.worker import processes
+from grader.worker import confine, processes
+
+# Taken before any student code runs: a probe's process must not go on as a second server.
+_exit = os._exit
 
 
 class Box:
@@ -80,16 +82,25 @@ def serve(module_name, root, job, control_fd):
     box = Box(root, job)
     forking = can_fork() and job.get("fork", True)
     facts = module.prepare(box) if forking else {}
-    _send(control, {"ready": facts})
+    _send(control, {"ready": facts, "confined": job["confined"]})
     buffer = b""
     while True:
         line, buffer = _read_line(control, buffer)
         if line is None:
             processes.kill_descendants(after=processes.reap)
             return
-        if "run" in line:
+        if "warm" in line:
+            began = time.process_time()
+            if forking:
+                getattr(module, "warm", _nothing)(line["warm"], box)
+            _send(control, {"warm": round(time.process_time() - began, 4)})
+        elif "run" in line:
             answer = _run(module, module_name, box, line["run"], line["into"], control, forking)
             _send(control, answer)
+
+
+def _nothing(probe_id, box):
+    """A module that has nothing to import later."""
 
 
 def run_one_probe(module_name, root, job, probe_id, into):
@@ -97,6 +108,7 @@ def run_one_probe(module_name, root, job, probe_id, into):
     module = importlib.import_module(module_name)
     box = Box(root, job)
     module.prepare(box)
+    getattr(module, "warm", _nothing)(probe_id, box)
     _enter(box, into)
     module.run(probe_id, box)
 
@@ -134,8 +146,6 @@ def _run(module, module_name, box, probe_id, into, control, forking):
     status, usage, stopped = _wait(pid, control)
     left_behind = processes.kill_descendants(after=processes.reap)
     processes.reap()
-    for name in ("home", "tmp", "work"):
-        _empty(box.root / name)
     return {
         "ended": probe_id,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
@@ -180,7 +190,7 @@ def _child(module, box, probe_id, into, control):
         code = 0
     finally:
         # Not sys.exit: what a student's script registered to run at exit has no business here.
-        os._exit(code)
+        _exit(code)
 
 
 def _enter(box, into):
@@ -194,14 +204,7 @@ def _enter(box, into):
             (work / entry.name).symlink_to(entry)
     os.chdir(work)
     box.outbox = box.root / "outbox" / into
-
-
-def _empty(folder):
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
+    confine.confine_probe(box.root, box.job["confined"], box.job["user"] is not None)
 
 
 def _cpu_of_children():

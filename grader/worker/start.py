@@ -105,7 +105,10 @@ def main():
         job = json.load(file)
     drop_root(job["user"], root)
     set_limits(job["limits"])
-    from grader.worker import server
+    from grader.worker import confine, server
+
+    wanted = job.get("confine") or {}
+    job["confined"] = confine.confine_server(root, wanted, wanted.get("newest_abi", confine.NEWEST_ABI))
 
     if control == "-":
         server.run_one_probe(module, root, job, sys.argv[4], sys.argv[5])
