@@ -38,6 +38,11 @@ def test_a_case_that_cannot_run_says_why():
     assert "FileNotFoundError" in benchmark._run_in_child(benchmark.Case("a", "os:listdir", ["/no/such/folder"]))
 
 
+def test_cpu_time_of_processes_that_nobody_waits_for_is_added():
+    spent = benchmark._run_in_child(benchmark.Case("a", "builtins:dict", [[["cpu_elsewhere", 5]]]))
+    assert 5 <= spent["cpu"] < 6 and spent["answer"] is None
+
+
 def test_the_peak_memory_of_a_case_is_its_own():
     ballast = np.ones(40_000_000)
     small = benchmark._run_in_child(benchmark.Case("a", "builtins:len", [[1, 2]]))
