@@ -5,12 +5,13 @@
     submission.mapped                     # [{"from": "hw/Model_1 (1).hdf5", "to": "model_1.h5", "why": "…"}]
     submission.refused                    # [{"entry": "../../x", "code": "parent", "what": …, "wanted": …, "try": …}]
     submission.skipped                    # [{"entry": "venv/", "why": "…", "files": 31245}]
+    submission.remarks                    # [{"file": "writeup.pdf", "what": …, "wanted": …, "try": …}]
 
 Reads a zip, a tar (plain, .gz or .bz2) or a folder, in two steps. First every entry is listed and judged by its name
 and kind: one bad entry is refused with a sentence and the others stay. Then the files that grading needs are copied
 out as streams whose bytes are counted as they come, because the sizes that an archive states may be lies. Nothing is
 ever written outside a fresh folder under `scratch`, under names that this module made, and the student's own folder is
-only read.
+only read. No content is parsed here beyond the archive itself: first and last bytes say what a file claims to be.
 
 What is kept: the three scripts, the models, the photos, the write-up, and small supporting files at the place where
 the scripts import them from. What is skipped, with a line in `skipped`: virtual environments, data sets, caches, and
@@ -26,15 +27,14 @@ import os
 import re
 import shutil
 import stat
-import struct
 import tarfile
 import tempfile
 import unicodedata
-import zipfile
 import zlib
 from pathlib import Path
 
 from expressions import labels
+from grader.zip_files import DEFLATED, IS_ENCRYPTED, STORED, TableTooLarge, TooManyEntries, ZipDamage, ZipReader
 
 SCRIPTS = ("cnn.py", "transfer.py", "cnnx.py")
 MODELS = ("model_1.h5", "model_2.h5", "model_3.h5", "model_4.h5", "model_ec1.h5")
@@ -97,6 +97,8 @@ class Submission:
         refused: list of `{"entry", "code", "what", "wanted", "try", "file"}`; `file` is the canonical name that the
             entry would have had, or None.
         skipped: list of `{"entry", "why", "files"}`.
+        remarks: list of `{"file", "what", "wanted", "try", "staff"}`, about files that are kept and will be looked at
+            by a person; `staff` says whether it is for the TA alone.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Submission:
     mapped: list
     refused: list
     skipped: list
+    remarks: list = dataclasses.field(default_factory=list)
 
 
 class _Refused(Exception):
@@ -156,7 +159,7 @@ def open_submission(path, scratch, limits=None):
     finally:
         job.close()
         shutil.rmtree(inner, ignore_errors=True)
-    name = re.sub(r"(\.tar)?\.(zip|tgz|tar|gz|bz2|tbz2)$", "", path.name, flags=re.IGNORECASE)
+    name = re.sub(r"(\.tar)?\.(zip|tgz|tar|gz|bz2|tbz2|exe)$", "", path.name, flags=re.IGNORECASE)
     return Submission(
         name=_printable(name) or "submission",
         folder=folder,
@@ -164,15 +167,18 @@ def open_submission(path, scratch, limits=None):
         files={key: job.files[key][0] for key in sorted(job.files)},
         mapped=job.mapped,
         refused=job.refused,
-        skipped=job.skipped,
+        skipped=list(job.skipped.values()),
+        remarks=job.remarks,
     )
 
 
 def _printable(text, length=200):
-    text = "".join(
-        character if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cs") else "?"
-        for character in str(text)
-    )
+    text = str(text)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(
+            character if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cs") else "?"
+            for character in text
+        )
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -181,6 +187,10 @@ def _printable(text, length=200):
 # ---------------------------------------------------------------------------------------------------------------------
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+# Joiners of emoji and of Persian and Indic words, direction marks, soft hyphens, byte-order marks: invisible, and in
+# names by accident. What reverses or hides text on purpose is refused.
+HARMLESS_MARKS = re.compile("[\u00ad\u200c-\u200f\ufeff\U000e0020-\U000e007f]")
 
 
 def check_name(name, limits=None):
@@ -199,29 +209,35 @@ def check_name(name, limits=None):
     limits = limits or Limits()
     shown = repr(_printable(name, 80))
     again = 'pack the folder again with the file manager\'s own "compress"'
-    try:
-        size = len(name.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise _Refused("name", f"the name {shown} is no valid text", "use letters and digits in file names") from None
-    if size > limits.max_path_bytes:
-        raise _Refused("name-length", f"a name has {size:,} bytes: {shown}", "use shorter names")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in name):
-        raise _Refused(
-            "control-character",
-            f"the name {shown} holds an invisible character",
-            "rename the file with letters and digits",
-        )
+    if not (name.isascii() and name.isprintable()):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise _Refused(
+                "name", f"the name {shown} is no valid text", "use letters and digits in file names"
+            ) from None
+        name = HARMLESS_MARKS.sub("", name)
+        if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in name):
+            raise _Refused(
+                "control-character",
+                f"the name {shown} holds an invisible character",
+                "rename the file with letters and digits",
+            )
+    if len(name.encode("utf-8")) > limits.max_path_bytes:
+        raise _Refused("name-length", f"a name has {len(name.encode('utf-8')):,} bytes: {shown}", "use shorter names")
     if "\\" in name:
         raise _Refused("backslash", f"the name {shown} holds a backslash", again)
     if name.startswith("/"):
         raise _Refused("absolute", f"the name {shown} is an absolute path", again)
-    if re.match(r"[A-Za-z]:", name) or ":" in name:
+    parts = [unicodedata.normalize("NFC", part) for part in name.split("/") if part not in ("", ".")]
+    if re.match(r"[A-Za-z]:", name) or (parts and ":" in parts[-1]):
         raise _Refused("drive", f"the name {shown} holds a drive letter or a colon", again)
-    parts = tuple(unicodedata.normalize("NFC", part) for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise _Refused("parent", f"the name {shown} leads out of the folder by '..'", again)
     if len(parts) > limits.max_depth:
         raise _Refused("depth", f"the name {shown} lies {len(parts)} folders deep", "use fewer folders")
+    # Folders of macOS and Linux may be called "Jane D." or "6.835:MP4"; nobody imports from them by that name.
+    parts[:-1] = [part.rstrip(" .").replace(":", "_") or part for part in parts[:-1]]
     for part in parts:
         if len(part.encode("utf-8")) > limits.max_name_bytes:
             raise _Refused(
@@ -229,10 +245,14 @@ def check_name(name, limits=None):
             )
         if RESERVED.fullmatch(part) or part != part.rstrip(" ."):
             raise _Refused("reserved", f"the name {shown} cannot exist on Windows", "rename the file")
-    return parts
+    return tuple(parts)
 
 
 COPY_MARK = re.compile(r"([ _-]*\(\d+\)|[ _-]+copy([ _-]*\(?\d+\)?)?|[ _-]+kopie|^copy of )+$|^copy of ", re.IGNORECASE)
+
+
+# "ec1.h5", "extra_credit.h5", "model_extra_credit_1.h5", "model_4_ec1.h5", "model_bonus.h5"
+EXTRA_CREDIT = re.compile(r"(my_)?(model_?)?(4_)?(ec_?1|extra_?credit(_?1)?|bonus)(_(final|best|new|trained|weights))*")
 
 
 def canonical_name(name):
@@ -269,8 +289,11 @@ def canonical_name(name):
         return guesses.get(squeezed), distance + 2
     if re.match(r"\.(h5|hdf5|hdf|keras)", suffix):
         match = re.fullmatch(r"(?:my_)?model_?([1-4]|ec_?1?)(_(?:final|best|new|trained|weights|keras|v?\d))*", word)
-        if match is None:
+        extra = re.fullmatch(EXTRA_CREDIT, word)
+        if match is None and extra is None:
             return None, 0
+        if match is None:
+            return f"model_ec1{'.keras' if '.keras' in suffix else '.h5'}", distance + 2 + (".keras" in suffix)
         number = "ec1" if match[1].startswith("ec") else match[1]
         ending = ".keras" if ".keras" in suffix else ".h5"
         return f"model_{number}{ending}", distance + (2 if match[2] else 0) + (1 if ending == ".keras" else 0)
@@ -343,8 +366,15 @@ SUPPORTING = {
     ".csv",
 }
 # Photos that Pillow may or may not read are kept, too, so that the loader can say what is wrong with them.
-PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURES = {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+}
+# The network's form, saved apart from its weights: "model_2.json", "model2_architecture.json", "model_ec1-config.json"
+ARCHITECTURE = re.compile(
+    r"model[\s_\-]*([1-4]|ec[_\-]?1?)[\s_\-.]*(architecture|arch|config|model|structure|topology|keras)?(\.h5)?\.json"
+)
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
+OTHER_ARCHIVES = (".rar", ".7z", ".xz", ".txz", ".zst", ".lzh", ".arj", ".cab")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -357,7 +387,8 @@ class _Intake:
 
     def __init__(self, folder, inner, limits):
         self.folder, self.inner, self.limits = folder, inner, limits
-        self.mapped, self.refused, self.skipped = [], [], []
+        self.mapped, self.refused, self.remarks = [], [], []
+        self.skipped = {}  # (entry, why) -> row
         self.files = {}  # canonical name -> (bytes, sha256)
         self.taken = {}  # case-folded canonical name -> entry's shown name
         self.total = 0
@@ -375,10 +406,11 @@ class _Intake:
         entries = self._list(path, "", 0)
         self._copy(self._choose(entries))
         self._settle_keras_names()
+        self._look_at_write_up()
 
-    def refuse(self, shown, refusal):
+    def refuse(self, shown, refusal, guess=None):
         if len(self.refused) < 1_000:
-            guess = canonical_name(re.split(r"[/\\]", shown)[-1])[0]
+            guess = guess or canonical_name(re.split(r"[/\\]", shown)[-1])[0]
             self.refused.append(
                 {
                     "entry": _printable(shown),
@@ -392,12 +424,14 @@ class _Intake:
 
     def skip(self, shown, why, files=1):
         shown = _printable(shown)
-        for row in self.skipped:
-            if row["entry"] == shown and row["why"] == why:
-                row["files"] += files
-                return
-        if len(self.skipped) < 1_000:
-            self.skipped.append({"entry": shown, "why": why, "files": files})
+        row = self.skipped.get((shown, why))
+        if row is not None:
+            row["files"] += files
+        elif len(self.skipped) < 1_000:
+            self.skipped[shown, why] = {"entry": shown, "why": why, "files": files}
+
+    def remark(self, file, what, wanted, try_, staff=False):
+        self.remarks.append({"file": file, "what": what, "wanted": wanted, "try": try_, "staff": staff})
 
     # Listing ---------------------------------------------------------------------------------------------------------
 
@@ -405,37 +439,39 @@ class _Intake:
         """Returns the usable entries of an archive or folder, those of archives inside it included."""
         source = _open_source(path, self.limits)
         self.sources.append(source)
-        seen = {}
-        entries = []
+        if source.remark:
+            self.mapped.append({"from": _printable(prefix or path.name), "to": "", "why": source.remark})
+        found = []
         for shown, kind, entry in source.entries():
-            shown = prefix + shown
             self.num_entries += 1
             if self.num_entries > self.limits.max_entries:
-                raise IntakeError(
-                    f"the submission has more than {self.limits.max_entries:,} entries",
-                    "three scripts, up to five models, 14 photos and a write-up",
-                    "leave virtual environments and data sets out of the zip",
-                )
+                raise _too_many_entries(self.limits)
             try:
                 if isinstance(kind, _Refused):
                     raise kind
-                parts = check_name(shown[len(prefix) :], self.limits)
-                if kind == "folder" or not parts:
-                    continue
-                key = "/".join(parts).casefold()
-                if key in seen:
-                    raise _Refused(
+                parts = check_name(shown, self.limits)
+                if kind != "folder" and parts:
+                    entry.shown, entry.parts = prefix + shown, parts
+                    found.append(entry)
+            except _Refused as refusal:
+                self.refuse(prefix + shown, refusal)
+        seen = {}
+        for entry in sorted(found, key=_claim):
+            key = "/".join(entry.parts).casefold()
+            if key in seen:
+                self.refuse(
+                    entry.shown,
+                    _Refused(
                         "duplicate",
-                        f"the name {_printable(shown, 80)!r} stands there twice (the first one "
-                        f"was {_printable(seen[key], 80)!r}; only that one is used)",
+                        f"the name {_printable(entry.shown, 80)!r} stands there twice (the first one "
+                        f"was {_printable(seen[key].shown, 80)!r}; only that one is used)",
                         "pack every file once; names that differ only in capitals are the same file on "
                         "Windows and macOS",
-                    )
-                seen[key] = shown
-                entry.shown, entry.parts = shown, parts
-                entries.append(entry)
-            except _Refused as refusal:
-                self.refuse(shown, refusal)
+                    ),
+                )
+            else:
+                seen[key] = entry
+        entries = [entry for entry in found if seen["/".join(entry.parts).casefold()] is entry]
         bad = _overlapping(entries)
         for entry in bad:
             self.refuse(
@@ -452,14 +488,28 @@ class _Intake:
     def _expand(self, entry, level):
         """Replaces an archive inside the submission by its entries."""
         name = entry.parts[-1].lower()
-        if not name.endswith(ARCHIVES) or self._reason_to_skip(entry.parts, set()) is not None:
+        if self._reason_to_skip(entry.parts, set()) is not None or name.startswith("._"):
+            return [entry]
+        if name.endswith(OTHER_ARCHIVES):
+            self.refuse(
+                entry.shown,
+                _Refused(
+                    "inner-archive",
+                    f"{_printable(entry.shown, 80)!r} is an archive of a kind that is not opened here",
+                    "unpack it, and pack its files into one zip",
+                    AN_ARCHIVE,
+                ),
+            )
+            return []
+        if not name.endswith(ARCHIVES):
             return [entry]
         try:
             if level >= 2 or self.num_inner >= self.limits.max_inner_archives:
                 raise _Refused(
                     "nested-archive",
-                    f"{_printable(entry.shown, 80)!r} is an archive inside archives",
+                    f"{_printable(entry.shown, 80)!r} is one archive too many inside others",
                     "pack one zip of files",
+                    f"at most {self.limits.max_inner_archives} archives in an archive, not more than two deep",
                 )
             self.num_inner += 1
             target = self.inner / f"{self.num_inner}{''.join(Path(name).suffixes[-2:])}"
@@ -502,6 +552,7 @@ class _Intake:
         """Decides which entries are copied to which canonical names. Returns `{entry: canonical name}`."""
         self.homes = _homes(entries)
         environments = {entry.parts[:-1] for entry in entries if entry.parts[-1].casefold() == "pyvenv.cfg"}
+        environments |= {entry.parts[:-2] for entry in entries if entry.parts[-2:-1] == ("conda-meta",)} - {()}
         chosen = {}
         photos = self._choose_photos(entries, environments)
         usable = []
@@ -570,10 +621,56 @@ class _Intake:
         for entry, target in photos.items():
             chosen[entry] = target
             self.taken[target.casefold()] = entry.shown
+        self._choose_architectures(usable, chosen)
         for entry in usable:
             if entry not in chosen:
                 self._choose_supporting(entry, root, folders, chosen)
+        self._look_for_notebooks(usable, candidates)
         return chosen
+
+    def _choose_architectures(self, usable, chosen):
+        """Keeps the description of a network beside the file that holds its weights alone: `model_2.json`."""
+        models = {role: entry for entry, role in chosen.items() if role in MODELS}
+        for role, model in sorted(models.items()):
+            found = []
+            for entry in usable:
+                match = ARCHITECTURE.fullmatch(entry.parts[-1].casefold())
+                if match and entry not in chosen and entry.size <= self.limits.max_supporting_bytes:
+                    number = "ec1" if match[1].startswith("ec") else match[1]
+                    if f"model_{number}.h5" == role:
+                        near = entry.parts[:-1] == model.parts[:-1]
+                        found.append((not near, len(entry.parts[-1]), entry.parts, entry))
+            if not found:
+                continue
+            best = min(found, key=lambda item: item[:3])[3]
+            target = role.removesuffix(".h5") + ".json"
+            chosen[best] = target
+            self.taken[target.casefold()] = best.shown
+            if best.parts[-1] != target:
+                self.mapped.append(
+                    {"from": _printable(best.shown), "to": target, "why": f"it describes the network of {role}"}
+                )
+
+    def _look_for_notebooks(self, usable, candidates):
+        """Says what to do with a notebook that stands in for a script."""
+        for entry in usable:
+            stem, suffix = os.path.splitext(entry.parts[-1])
+            role = canonical_name(stem + ".py")[0] if suffix.lower() == ".ipynb" else None
+            if role is None or role in candidates:
+                continue
+            candidates[role] = []  # one sentence for each script
+            self.refuse(
+                entry.shown,
+                _Refused(
+                    "notebook",
+                    f"{_printable(entry.shown, 80)!r} is a notebook, and there is no {role}",
+                    f"run `jupyter nbconvert --to script {_printable(entry.parts[-1], 60)}`, or choose File, Save and "
+                    f"Export As, Executable Script; keep the functions, put the rest under main(), save it as {role} "
+                    "and run it once",
+                    f"{role}, a Python script whose functions can be called",
+                ),
+                role,
+            )
 
     def _choose_supporting(self, entry, root, folders, chosen):
         suffix = os.path.splitext(entry.parts[-1])[1].lower()
@@ -676,13 +773,17 @@ class _Intake:
     def _write(self, entry, stream, target):
         """Copies a stream to a new file, counting. Returns `(bytes, sha256)`; leaves nothing behind on failure."""
         limits = self.limits
+        is_script = target.name in SCRIPTS and target.parent == self.folder
+        most = min(limits.max_file_bytes, limits.max_supporting_bytes) if is_script else limits.max_file_bytes
         too_large = _Refused(
             "file-size",
-            f"the file {_printable(entry.shown, 80)!r} has more than {limits.max_file_bytes // 2**20} MB",
-            "save models without the optimizer (`model.save(path, include_optimizer=False)`) and leave data out",
-            f"files of at most {limits.max_file_bytes // 2**20} MB",
+            f"the file {_printable(entry.shown, 80)!r} has more than {most // 2**20} MB",
+            "leave data out of the script and load it from a file"
+            if is_script
+            else "save models without the optimizer (`model.save(path, include_optimizer=False)`) and leave data out",
+            f"files of at most {most // 2**20} MB",
         )
-        if entry.size > limits.max_file_bytes:
+        if entry.size > most:
             raise too_large
         digest, size = hashlib.sha256(), 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -697,7 +798,6 @@ class _Intake:
                         OSError,
                         EOFError,
                         ValueError,
-                        zipfile.BadZipFile,
                         tarfile.TarError,
                         zlib.error,
                         NotImplementedError,
@@ -708,19 +808,21 @@ class _Intake:
                         break
                     size += len(block)
                     self.total += len(block)
-                    if size > limits.max_file_bytes:
+                    if size > most:
                         raise too_large
-                    if self.total > limits.max_total_bytes:
+                    # Scripts always have room: whatever else is in the archive must not cost them.
+                    if self.total > limits.max_total_bytes and not is_script:
+                        shown = _printable(entry.shown, 80)
                         raise _Refused(
                             "total-size",
-                            "the submission has more than "
-                            f"{limits.max_total_bytes // 2**20} MB; {_printable(entry.shown, 80)!r} and "
-                            "what follows is left out",
+                            f"the submission has more than {limits.max_total_bytes // 2**20} MB; {shown!r} has no room",
                             "leave out what is not needed",
+                            f"at most {limits.max_total_bytes // 2**20} MB in all",
                         )
                     digest.update(block)
                     file.write(block)
         except BaseException:
+            self.total -= size
             target.unlink(missing_ok=True)
             raise
         return size, digest.hexdigest()
@@ -738,12 +840,78 @@ class _Intake:
                     if row["to"] == name:
                         row["to"], row["why"] = wanted, "its name says .keras, its content is HDF5"
 
+    def _look_at_write_up(self):
+        """Says from its first and last bytes whether the write-up is a PDF; a person opens it, nothing here does."""
+        if WRITE_UP not in self.files:
+            return
+        size = self.files[WRITE_UP][0]
+        with open(self.folder / WRITE_UP, "rb") as file:
+            head = file.read(2**16)
+            file.seek(max(0, size - 2_048))
+            tail = file.read()
+        wanted = "a PDF that opens in any viewer"
+        if b"%PDF-" not in head[:1_024]:
+            what, try_ = _other_document(head)
+            self.remark(WRITE_UP, f"{WRITE_UP} is no PDF: it {what}", wanted, try_)
+            return
+        if b"%%EOF" not in tail:
+            self.remark(
+                WRITE_UP,
+                f"{WRITE_UP} seems to be cut off: its end is missing",
+                wanted,
+                "export it again and open it once",
+            )
+        found = set()
+        with open(self.folder / WRITE_UP, "rb") as file:
+            before = b""
+            while block := file.read(2**20):
+                found |= {word for word in ACTIVE_WORDS if word in before + block}
+                before = block[-32:]
+        if found:
+            words = ", ".join(sorted(word.decode() for word in found))
+            self.remark(
+                WRITE_UP,
+                f"{WRITE_UP} holds active content ({words})",
+                "text and pictures",
+                "open it in a browser's viewer, not in a desktop program",
+                staff=True,
+            )
+
     def sha256(self):
         digest = hashlib.sha256()
         for name in sorted(self.files):
             size, content = self.files[name]
             digest.update(f"{name}\0{size}\0{content}\n".encode())
         return digest.hexdigest()
+
+
+# What makes a viewer run something, start a program or unpack a file. Where it is packed it is not seen here.
+ACTIVE_WORDS = (b"/JavaScript", b"/Launch", b"/EmbeddedFile", b"/RichMedia", b"/XFA")
+
+
+def _other_document(head):
+    """Says what a file that should be a PDF is, and what to do."""
+    export = 'open it in its own program and choose "Export as PDF" (renaming a file does not change its format)'
+    if not head:
+        return "is empty (0 bytes)", "export it again and check its size"
+    if head.startswith(b"PK\x03\x04"):
+        kind = (
+            "a Word document" if b"word/" in head else "a document of LibreOffice" if b"mimetype" in head else "a zip"
+        )
+        return f"is {kind}", export
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is an old Word document", export
+    if head.startswith(b"{\\rtf"):
+        return "is an RTF document", export
+    if re.match(rb"\s*<(!doctype|html|svg|\?xml)", head, re.IGNORECASE):
+        return "is a web page", 'open it in a browser and print it with "Save as PDF"'
+    if head.startswith((b"\x89PNG", b"\xff\xd8\xff")):
+        return "is a picture", 'print it with "Save as PDF"'
+    if head.startswith(b"%!PS"):
+        return "is PostScript", "convert it with `ps2pdf`"
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file", "run `git lfs pull` and submit the file itself"
+    return "begins with other bytes", export
 
 
 def _damaged_entry(entry, error):
@@ -777,6 +945,21 @@ def _kind_of_set(folder):
             if word in ("test", "testing", "testset", "testphotos"):
                 return "test"
     return None
+
+
+def _claim(entry):
+    """Orders entries that may want one name: the exact name first, one that was cleaned last, else as they come."""
+    name = re.split(r"[/\\]", entry.shown)[-1]
+    exact = name in SCRIPTS or name in MODELS or name == WRITE_UP
+    return not exact, HARMLESS_MARKS.search(entry.shown) is not None
+
+
+def _too_many_entries(limits):
+    return IntakeError(
+        f"the submission has more than {limits.max_entries:,} entries",
+        "three scripts, up to five models, 14 photos and a write-up",
+        "leave virtual environments and data sets out of the zip",
+    )
 
 
 def _root(candidates):
@@ -842,6 +1025,15 @@ def _open_source(path, limits):
         head = file.read(512)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
         return _Zip(path, limits)
+    if head[:2] == b"MZ" or head[:2] == b"#!":
+        # A self-extractor is a program with a zip behind it. Nothing starts it; its zip is as good as any.
+        try:
+            source = _Zip(path, limits)
+        except IntakeError:
+            pass
+        else:
+            source.remark = "a program stands before the zip, as in a self-extracting archive; only the zip was read"
+            return source
     if head[:2] == b"\x1f\x8b" or head[:3] == b"BZh" or head[257:262] == b"ustar":
         return _Tar(path, limits, head)
     if not head:
@@ -856,73 +1048,75 @@ def _open_source(path, limits):
         what = "is a single HDF5 file, not a submission"
     elif re.match(rb"\s*<(!doctype|html)", head, re.IGNORECASE):
         what = "is a web page, not an archive"
+    elif head.startswith(b"version https://git-lfs"):
+        what = "is a Git LFS pointer, not the file itself"
+    elif head.startswith(b"MZ"):
+        what = "is a program without a zip inside"
     else:
         what = "is no archive"
     raise IntakeError(
         f"{_printable(path.name)} {what}",
         AN_ARCHIVE,
-        "make a zip of the folder",
+        "make a zip of the folder: on Windows choose Send to, Compressed folder; on a Mac choose Compress",
     )
 
 
 class _Zip:
-    """A zip. Python's zipfile reads the table of contents; sizes, overlaps and kinds are checked here."""
+    """A zip; see `grader/zip_files.py`. Names and kinds are judged here."""
 
     def __init__(self, path, limits):
-        self.path, self.limits = path, limits
-        size = _directory_size(path)
-        if size is None or size > limits.max_directory_bytes:
-            raise IntakeError(
-                f"{_printable(path.name)} is damaged: the table of contents at its end is "
-                + ("missing, as after an upload that stopped early" if size is None else f"{size:,} bytes long"),
-                AN_ARCHIVE,
-                "pack the folder again, and unpack it once yourself before you submit it",
-            )
+        self.path, self.limits, self.remark = path, limits, ""
+        again = "pack the folder again, and unpack it once yourself before you submit it"
         try:
-            self.file = zipfile.ZipFile(path)
-        except Exception as error:
-            raise IntakeError(
-                f"{_printable(path.name)} cannot be opened as a zip ({_printable(error, 80)})",
-                AN_ARCHIVE,
-                "pack the folder again",
-            ) from None
+            self.file = ZipReader(path, limits.max_directory_bytes, limits.max_entries)
+        except TooManyEntries:
+            raise _too_many_entries(limits) from None
+        except TableTooLarge as error:
+            what = f"the table of contents at its end is {error.args[0]:,} bytes long"
+            raise IntakeError(f"{_printable(path.name)} is damaged: {what}", AN_ARCHIVE, again) from None
+        except ZipDamage as error:
+            raise IntakeError(f"{_printable(path.name)} is damaged: {error}", AN_ARCHIVE, again) from None
+        names = [item.name for item in self.file.entries]
+        # Old .NET wrote Windows' own separator. Only where every name does so is a backslash no part of a name.
+        self.backslashes = any("\\" in name for name in names) and not any("/" in name for name in names)
+        if self.backslashes:
+            self.remark = "its names have backslashes between folders, as old Windows programs write them; read as /"
 
     def close(self):
         self.file.close()
 
     def entries(self):
-        for item in self.file.infolist():
-            # zipfile cuts a name at a NUL; the whole name is judged.
-            name = item.orig_filename
+        for item in self.file.entries:
+            name = item.name.replace("\\", "/") if self.backslashes else item.name
+            yield name, self._kind(item, name), _Entry(name, (), item.size, self, item, item.start, item.end)
+        if self.file.rest:
             yield (
-                name,
-                self._kind(item, name),
-                _Entry(
-                    name,
-                    (),
-                    item.file_size,
-                    self,
-                    item,
-                    item.header_offset,
-                    item.header_offset + 30 + len(name.encode("utf-8", "replace")) + item.compress_size,
-                ),
+                "(the rest of the archive)",
+                _Refused("damaged", self.file.rest, "pack the folder again", "an archive that unpacks without errors"),
+                None,
             )
 
     def _kind(self, item, name):
-        mode = item.external_attr >> 16
         shown = repr(_printable(name, 80))
-        if stat.S_ISLNK(mode):
+        if item.problem:
+            return _Refused(
+                "damaged",
+                f"the entry {shown} cannot be read: {item.problem}",
+                "pack the folder again, with letters and digits in file names",
+                "an archive that unpacks without errors",
+            )
+        if stat.S_ISLNK(item.mode):
             return _Refused("link", f"the entry {shown} is a link", "pack the file itself")
-        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        if stat.S_IFMT(item.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             return _Refused("special", f"the entry {shown} is no ordinary file", "pack ordinary files only")
-        if name.endswith("/") or stat.S_ISDIR(mode):
+        if name.endswith("/") or stat.S_ISDIR(item.mode):
             return "folder"
-        if item.flag_bits & 0x41:
+        if item.flags & IS_ENCRYPTED:
             return _Refused("encrypted", f"the entry {shown} is locked with a password", "pack without a password")
-        if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if item.method not in (STORED, DEFLATED):
             return _Refused(
                 "compression",
-                f"the entry {shown} is packed by a rare method (number {item.compress_type})",
+                f"the entry {shown} is packed by a rare method (number {item.method})",
                 'pack with the file manager\'s own "compress"',
             )
         return "file"
@@ -930,32 +1124,9 @@ class _Zip:
     def streams(self, entries):
         for entry in sorted(entries, key=lambda entry: entry.start):
             try:
-                with self.file.open(entry.handle) as stream:
-                    yield entry, stream
-            except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                yield entry, self.file.open(entry.handle)
+            except (OSError, ValueError) as error:
                 yield entry, _damaged_entry(entry, error)
-
-
-def _directory_size(path):
-    """Reads how large a zip says its table of contents is, before Python's zipfile loads it. None if it has none."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        file.seek(max(0, size - 65_557))
-        tail = file.read()
-        place = tail.rfind(b"PK\x05\x06")
-        if place < 0 or place + 22 > len(tail):
-            return None
-        length = struct.unpack_from("<L", tail, place + 12)[0]
-        if length == 0xFFFFFFFF and place >= 20 and tail[place - 20 : place - 16] == b"PK\x06\x07":
-            offset = struct.unpack_from("<Q", tail, place - 12)[0]
-            if offset > size:
-                return None
-            file.seek(offset)
-            record = file.read(56)
-            if len(record) < 56 or record[:4] != b"PK\x06\x06":
-                return None
-            length = struct.unpack_from("<Q", record, 40)[0]
-        return length
 
 
 class _Counted:
@@ -979,6 +1150,14 @@ class _Counted:
 
 class _Member(tarfile.TarInfo):
     """An entry of a tar whose long names and other headers stay small; tarfile would read gigabytes of them."""
+
+    @classmethod
+    def frombuf(cls, buffer, encoding, errors):
+        """Reads a header's fields. A negative size would lead tarfile round in a circle (CVE-2025-8194)."""
+        member = super().frombuf(buffer, encoding, errors)
+        if member.size < 0:
+            raise tarfile.ReadError("a header claims a negative size")
+        return member
 
     @classmethod
     def fromtarfile(cls, file):
@@ -1005,7 +1184,7 @@ class _Tar:
     """A tar, read from its beginning each time, because a packed tar cannot be read in any other order."""
 
     def __init__(self, path, limits, head):
-        self.path, self.limits = path, limits
+        self.path, self.limits, self.remark = path, limits, ""
         self.opener = gzip.open if head[:2] == b"\x1f\x8b" else bz2.open if head[:3] == b"BZh" else open
 
     def close(self):
@@ -1072,7 +1251,7 @@ class _Folder:
     """A folder. Its links are followed only to files inside it."""
 
     def __init__(self, path, limits):
-        self.path, self.limits = Path(os.path.realpath(path)), limits
+        self.path, self.limits, self.remark = Path(os.path.realpath(path)), limits, ""
 
     def close(self):
         pass
@@ -1139,6 +1318,33 @@ class _Folder:
                 with os.fdopen(handle, "rb") as stream:
                     if not stat.S_ISREG(os.fstat(handle).st_mode):
                         raise OSError("it is no ordinary file")
-                    yield entry, stream
+                    if not self._is_inside(handle):
+                        raise OSError("it was replaced by a link while it was read")
+                    yield entry, _Steady(stream)
             except OSError as error:
                 yield entry, _damaged_entry(entry, error)
+
+    def _is_inside(self, handle):
+        """Looks where an open file really lies: a folder above it may have become a link since it was listed."""
+        try:
+            return Path(os.readlink(f"/proc/self/fd/{handle}")).is_relative_to(self.path)
+        except OSError:
+            return True  # no /proc here
+
+
+class _Steady:
+    """A file that must not change while it is copied: half an old model and half a new one is neither."""
+
+    def __init__(self, stream):
+        self.stream, self.before = stream, self._state(stream)
+
+    @staticmethod
+    def _state(stream):
+        status = os.fstat(stream.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def read(self, size):
+        block = self.stream.read(size)
+        if not block and self._state(self.stream) != self.before:
+            raise OSError("it changed while it was copied")
+        return block

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import os
+import random
 import stat
 import struct
 import tarfile
@@ -597,3 +598,228 @@ def test_a_damaged_header_inside_a_tar_is_said_and_what_stands_before_it_kept(tm
 def test_an_empty_zip_is_a_submission_without_files(tmp_path, scratch):
     submission = opened(tmp_path, scratch, {})
     assert submission.files == {} and len(submission.sha256) == 64
+
+
+# More honest mistakes -------------------------------------------------------------------------------------------------
+
+
+def test_a_zip_of_old_windows_with_backslashes_throughout_is_read(tmp_path, scratch):
+    files = {f"MP4\\{name}".replace("/", "\\"): content for name, content in good_files().items()}
+    submission = opened(tmp_path, scratch, files)
+    assert contents(submission) == good_files() and submission.refused == []
+    assert any("backslashes" in row["why"] for row in submission.mapped)
+
+
+def test_backslashes_beside_slashes_are_no_separators(tmp_path, scratch):
+    submission = opened(tmp_path, scratch, good_files() | {"hw\\model_1.h5": H5})
+    assert codes(submission) == ["backslash"] and contents(submission) == good_files()
+
+
+def raw_named(path, files):
+    """A zip whose names are the bytes given, eight for each, as its author's program wrote them."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for index, content in enumerate(files.values()):
+            archive.writestr(f"{index:08d}", content)
+    data = path.read_bytes()
+    for index, name in enumerate(files):
+        data = data.replace(f"{index:08d}".encode(), name)
+    path.write_bytes(data)
+    return path
+
+
+def test_names_in_utf8_without_its_flag_are_read_as_their_author_saw_them(tmp_path, scratch):
+    # macOS packs this way, and decomposes letters.
+    names = {"\u00fc/ab.py".encode(): b"1", "u\u0308/y.py".encode(): b"2"}
+    submission = open_submission(raw_named(tmp_path / "a.zip", names), scratch)
+    assert submission.refused == [] and contents(submission) == {"\u00fc/ab.py": b"1", "\u00fc/y.py": b"2"}
+
+
+def test_names_in_a_windows_code_page_do_not_make_entries_overlap(tmp_path, scratch):
+    names = {b"gr\x94\xe1e.py": b"1", b"gr\x94\x81e.py": b"2"}
+    submission = open_submission(raw_named(tmp_path / "a.zip", names), scratch)
+    assert submission.refused == [] and sorted(contents(submission).values()) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "folder", ["👩\u200d💻 Abgabe", "Jane D.", "6.835:MP4", "MP4 ", "\ufeffhw", "عربی\u200cها", "😀"]
+)
+def test_a_folder_may_have_any_name_that_a_file_manager_allows(tmp_path, scratch, folder):
+    files = {f"{folder}/{name}": content for name, content in good_files().items()}
+    submission = opened(tmp_path, scratch, files)
+    assert contents(submission) == good_files() and submission.refused == []
+    assert all(row["from"].isprintable() for row in submission.mapped)
+
+
+def test_the_exact_name_wins_over_its_twin_that_comes_first(tmp_path, scratch):
+    files = {"CNN.py": b"old", "tran\u200dsfer.py": b"old", "cnn.py": b"new", "transfer.py": b"new"}
+    submission = opened(tmp_path, scratch, files)
+    assert codes(submission) == ["duplicate", "duplicate"]
+    assert contents(submission) == {"cnn.py": b"new", "transfer.py": b"new"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ec1.h5", "extra_credit.h5", "Extra Credit 1.h5", "model_extra_credit.hdf5", "model_4_ec1.h5", "model_bonus.h5",
+     "model_ec.h5", "my_model_EC1_final.h5"],
+)  # fmt: skip
+def test_extra_credit_has_many_names(name):
+    assert canonical_name(name)[0] == "model_ec1.h5"
+    assert canonical_name("model_4_final.h5")[0] == "model_4.h5"
+
+
+def test_a_notebook_in_place_of_a_script_is_told_what_to_do(tmp_path, scratch):
+    files = good_files()
+    del files["cnn.py"]
+    submission = opened(tmp_path, scratch, files | {"hw/CNN (1).ipynb": b"{}", "cnnx.ipynb": b"{}"})
+    (row,) = submission.refused
+    assert row["file"] == "cnn.py" and row["code"] == "notebook"
+    assert "nbconvert" in row["try"] and "there is no cnn.py" in row["what"]
+
+
+@pytest.mark.parametrize(
+    "name", ["model_2.json", "model2_architecture.json", "Model_2-config.json", "old/model_2.json", "model_2.h5.json"]
+)
+def test_the_description_of_a_network_follows_its_weights(tmp_path, scratch, name):
+    files = {"models/model_2.h5": H5, f"models/{name}": b"{}", "cnn.py": b"1", "settings.json": b"[]"}
+    found = contents(opened(tmp_path, scratch, files))
+    assert found["model_2.json"] == b"{}" and found["model_2.h5"] == H5 and "settings.json" in found
+
+
+def test_the_nearest_description_is_taken_and_a_lone_one_stays_a_supporting_file(tmp_path, scratch):
+    files = {"m/model_2.h5": H5, "m/model_2_architecture.json": b"near", "model_2.json": b"far", "model_3.json": b"x"}
+    found = contents(opened(tmp_path, scratch, files))
+    assert found["model_2.json"] == b"near" and found["model_3.json"] == b"x"
+
+
+def test_a_self_extracting_archive_is_read_and_never_run(tmp_path, scratch):
+    path = zipped(tmp_path / "jane.zip", good_files())
+    (tmp_path / "jane.exe").write_bytes(b"MZ" + bytes(4000) + path.read_bytes())
+    submission = open_submission(tmp_path / "jane.exe", scratch)
+    assert contents(submission) == good_files() and submission.name == "jane"
+    assert "program" in submission.mapped[0]["why"]
+    (tmp_path / "virus.exe").write_bytes(b"MZ" + bytes(4000))
+    with pytest.raises(IntakeError, match="program without a zip"):
+        open_submission(tmp_path / "virus.exe", scratch)
+
+
+@pytest.mark.parametrize("name", ["code.rar", "models.7z", "all.tar.xz"])
+def test_an_archive_of_another_kind_inside_is_named(tmp_path, scratch, name):
+    submission = opened(tmp_path, scratch, good_files() | {name: b"Rar!"})
+    assert codes(submission) == ["inner-archive"] and contents(submission) == good_files()
+    assert "one zip" in submission.refused[0]["try"]
+
+
+def test_a_zip_named_tar_gz_and_a_tar_named_zip_are_read(tmp_path, scratch):
+    zipped(tmp_path / "a.tar.gz", good_files())
+    tarred(tmp_path / "b.zip", good_files())
+    for name in ("a.tar.gz", "b.zip"):
+        assert contents(open_submission(tmp_path / name, scratch)) == good_files()
+    inner = tarred(tmp_path / "c", good_files()).read_bytes()
+    assert contents(opened(tmp_path, scratch, {"hw.zip": inner})) == good_files()
+
+
+def test_two_zips_in_a_folder_are_one_submission(tmp_path, scratch):
+    files = good_files()
+    half = dict(list(files.items())[:5])
+    (tmp_path / "jane").mkdir()
+    zipped(tmp_path / "jane" / "part1.zip", half)
+    zipped(tmp_path / "jane" / "part2.zip", {name: files[name] for name in files if name not in half})
+    assert contents(open_submission(tmp_path / "jane", scratch)) == files
+
+
+def test_a_conda_environment_is_known_by_what_is_in_it(tmp_path, scratch):
+    files = {f"mp4env/{name}": b"x" for name in ("conda-meta/history", "lib/thing.py", "model_1.h5")}
+    submission = opened(tmp_path, scratch, good_files() | files)
+    assert contents(submission) == good_files()
+    assert [(row["entry"], row["files"]) for row in submission.skipped] == [("mp4env/", 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"PK\x03\x04....word/document.xml", "Word"), (b"<html>", "web page"), (b"", "empty"), (b"%PDF-1.4 half", "cut"),
+     (b"\x89PNG\r\n", "picture"), (b"{\\rtf1", "RTF"), (b"Dear grader", "other bytes")],
+)  # fmt: skip
+def test_a_write_up_that_is_no_pdf_is_kept_and_remarked(tmp_path, scratch, content, says):
+    submission = opened(tmp_path, scratch, good_files() | {"writeup.pdf": content})
+    (row,) = submission.remarks
+    assert says in row["what"] and row["wanted"] and row["try"] and not row["staff"]
+    assert contents(submission)["writeup.pdf"] == content and submission.refused == []
+
+
+def test_a_script_always_has_room_and_is_never_huge(tmp_path, scratch):
+    files = {f"model_{index}.h5": os.urandom(10_000) for index in (1, 2, 3, 4)} | {"transfer.py": b"2" * 9_000}
+    submission = opened(tmp_path, scratch, files, max_total_bytes=20_000)
+    assert codes(submission) == ["total-size"] * 2 and "transfer.py" in contents(submission)
+    submission = opened(tmp_path, scratch, {"cnn.py": b"#" * 5_000, "cnnx.py": b"3"}, max_supporting_bytes=4_000)
+    assert codes(submission) == ["file-size"] and set(contents(submission)) == {"cnnx.py"}
+    assert "script" in submission.refused[0]["try"]
+
+
+def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path, scratch, monkeypatch):
+    folder = in_folder(tmp_path / "jane", good_files() | {"model_1.h5": H5 * 10_000})
+    read = intake._Steady.read
+
+    def growing(self, size):
+        block = read(self, 2**16)
+        if self.stream.name and os.readlink(f"/proc/self/fd/{self.stream.fileno()}").endswith("model_1.h5"):
+            with open(folder / "model_1.h5", "ab") as file:
+                file.write(b"x" if block and os.path.getsize(folder / "model_1.h5") < 2 * len(H5) * 10_000 else b"")
+        return block
+
+    monkeypatch.setattr(intake._Steady, "read", growing)
+    submission = open_submission(folder, scratch)
+    assert codes(submission) == ["damaged"] and "changed" in submission.refused[0]["what"]
+    assert set(contents(submission)) == set(good_files()) - {"model_1.h5"}
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(tmp_path, scratch, monkeypatch):
+    folder = in_folder(tmp_path / "jane", {"cnn.py": b"1", "utils/net.py": b"2"})
+    in_folder(tmp_path / "private", {"net.py": b"secret"})
+    choose = intake._Intake._choose
+
+    def swapping(self, entries):
+        (folder / "utils").rename(folder / "before")
+        (folder / "utils").symlink_to(tmp_path / "private")
+        return choose(self, entries)
+
+    monkeypatch.setattr(intake._Intake, "_choose", swapping)
+    submission = open_submission(folder, scratch)
+    assert contents(submission) == {"cnn.py": b"1"} and codes(submission) == ["damaged"]
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+def test_whatever_is_damaged_gets_a_sentence_and_never_a_traceback(tmp_path, scratch, form):
+    # Random bytes changed, cut out or doubled, anywhere in an archive.
+    files = {"cnn.py": b"# cnn" * 20, "model_1.h5": H5, "photos/train/happy.png": b"x" * 300, "ü/a.txt": b"y"}
+    path = tmp_path / f"a.{form}"
+    whole = (
+        zipped(path, files) if form == "zip" else tarred(path, files, "w" + form[3:].replace(".", ":"))
+    ).read_bytes()
+    dice = random.Random(5)
+    read = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for _ in range(dice.choice([1, 1, 2, 5])):
+            at, length = dice.randrange(len(data)), dice.choice([1, 1, 1, 4, 30])
+            change = dice.choice(["flip", "cut", "double", "fill"])
+            if change == "flip":
+                data[at] ^= 1 << dice.randrange(8)
+            elif change == "cut":
+                del data[at : at + length]
+            elif change == "double":
+                data[at:at] = data[at : at + length]
+            else:
+                data[at : at + length] = bytes([dice.choice([0, 255])]) * length
+        path.write_bytes(data)
+        try:
+            submission = open_submission(path, scratch)
+        except IntakeError as error:
+            assert error.what and error.wanted and error.try_
+        else:
+            read += 1
+            assert all(row[key] for row in submission.refused for key in ("entry", "what", "wanted", "try"))
+            if form == "zip":  # its checksums find every changed byte
+                content = contents(submission)
+                assert content.get("cnn.py") in (None, files["cnn.py"])
+                assert content.get("model_1.h5") in (None, files["model_1.h5"])
+    assert read > 10
