@@ -19,7 +19,7 @@ def main(arguments=None):
         description="Grades submissions of the expression-recognition project, and publishes its starter.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_grade, _add_release, _add_doctor, _add_benchmark):
+    for add in (_add_demo, _add_grade, _add_diagnose, _add_release, _add_doctor, _add_benchmark):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -48,7 +48,9 @@ def _demo(options):
 def _add_grade(commands):
     parser = commands.add_parser("grade", help="grade one submission")
     parser.add_argument("submission", type=Path, help="a zip, a tar.gz or a folder")
-    parser.add_argument("--out", type=Path, help="folder for results.json and report.html (default: only the screen)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for results.json, report.html and staff.html (default: only the screen)"
+    )
     _add_data_options(parser)
     parser.set_defaults(run=_grade)
 
@@ -88,10 +90,12 @@ def _grade(options):
     )
     print(render(result))
     for name, facts in result.staff.items():
-        if facts:
+        if facts and name != "flags":
             print(f"staff   {name}: {_staff_words(facts)}")
+    for flag in result.staff.get("flags", ()):
+        print(f"staff   look: {flag['what']}; {flag['look']}")
     if options.out:
-        print(f"Wrote {options.out / 'results.json'} and {options.out / 'report.html'}.")
+        print(f"Wrote results.json, report.html and, with what students do not see, staff.html to {options.out}.")
     return NEEDS_A_PERSON if result.provisional else DONE
 
 
@@ -101,6 +105,44 @@ def _staff_words(facts):
     if "accuracy" in facts:
         return f"{facts['accuracy']:.1%} of {facts['n']:,}"
     return f"{facts['right']} of {facts['n']}"
+
+
+def _add_diagnose(commands):
+    parser = commands.add_parser("diagnose", help="one model: why is it right for so few faces?")
+    parser.add_argument("model", type=Path, help="a model file, under any name")
+    parser.add_argument("--fer2013", type=Path, metavar="PATH", help="FER-2013's csv (default: the synthetic class)")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N test faces (default: all)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=_diagnose)
+
+
+def _diagnose(options):
+    import json
+
+    from grader.diagnose import USELESS_KINDS, Data, diagnose_file
+    from grader.report.diagnosis import render_diagnosis
+    from grader.rubric import load_rubric
+
+    for path in filter(None, (options.model, options.fer2013)):
+        if not path.is_file():
+            raise DataError(f"There is no file {path}.", "the path of a file", "check its spelling")
+    rubric = load_rubric()
+    report = diagnose_file(
+        options.model,
+        Data(rubric, options.fer2013, options.limit),
+        rubric.limits,
+        progress=None if options.json else _say,
+    )
+    print(json.dumps(report, indent=1, ensure_ascii=False) if options.json else render_diagnosis(report))
+    refused = report["status"] == "refused" and report["audit"]["kind"] not in USELESS_KINDS
+    return NEEDS_A_PERSON if refused or report["status"] in ("error", "died", "fault") else DONE
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
 
 
 def _add_release(commands):

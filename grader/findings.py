@@ -1,20 +1,21 @@
 """Names the mistake behind a wrong result, with its evidence: a line of source, or numbers that came back.
 
-`find_in_sources` reads the scripts (nothing runs) and `find_behaviour` looks at the arrays that workers returned. Both
-know the eight mistakes that public solutions of this assignment really contain; `grader/submissions/` keeps each of
-them twice, with a correct look-alike that must stay silent. `settle` then drops what the source suggested and the
-results disprove. A finding explains; it never changes a score.
+`find_in_sources` reads the scripts (nothing runs) and `find_behaviour` looks at the arrays that workers returned; what
+the networks' answers say about scaling and labels is `grader/diagnosis.py`. Together they know the mistakes that public
+solutions of this assignment really contain; `grader/submissions/` keeps each of them twice, with a correct look-alike
+that must stay silent. `settle` then drops what the source suggested and the results disprove. A finding explains; it
+never changes a score.
 
 A finding is a dict: `code` (the mistake), `certainty` ("certain" only if the pattern cannot be right, else
 "probable"), `basis` ("source" or "behaviour"), `item` (rubric item), `step` (of the handout), `file`, `line`,
 `evidence` (the source line, or the numbers), `what`, `wanted`, `try`.
 """
 
-import math
 import re
 
 import numpy as np
 
+from grader import diagnosis
 from grader.outcome import PASSED
 from grader.source_findings import SCRIPTS, detect
 from grader.source_reading import Reader, ReadingLimit
@@ -28,7 +29,11 @@ CODES = (
     "scaling_differs",
     "voxel_index_outside_grid",
     "pixels_never_divided",
+    "label_order_differs",
+    "pictures_turned",
 )
+# What results show when no single mistake explains them.
+SYMPTOMS = ("one_answer", "at_chance")
 
 
 def find_in_sources(folder):
@@ -111,12 +116,14 @@ _OUT_OF_BOUNDS = re.compile(r"index (\d+) is out of bounds for axis \d+ with siz
 _EXTREME = 1e-3
 
 
-def find_behaviour(evidence, hidden_labels):
+def find_behaviour(evidence, hidden_labels, cloud_labels=None):
     """Finds mistakes in what came back from the workers.
 
     Args:
         evidence: `grader.evidence.Evidence`, of which `probes` and `arrays` are looked at.
-        hidden_labels: int array `(n,)`, labels of the hidden pictures, in the order of `model_1.hidden`.
+        hidden_labels: int array `(n,)`, labels of the first hidden pictures, in the order of `model_1.hidden`; where
+            there are more predictions than labels, the others are not looked at.
+        cloud_labels: int array `(m,)`, labels of the hidden clouds, in the order of `model_4.hidden`, or `None`.
 
     Returns:
         list of findings; `evidence` in each holds numbers.
@@ -128,7 +135,7 @@ def find_behaviour(evidence, hidden_labels):
         *_voxels_behaviour(arrays, probes),
         *_split_behaviour(arrays),
         *_outputs_behaviour(arrays),
-        *_accuracy_behaviour(arrays, np.asarray(hidden_labels)),
+        *_accuracy_behaviour(arrays, np.asarray(hidden_labels), cloud_labels),
     ]
     best = {}
     for finding in found:
@@ -360,47 +367,31 @@ def _outputs_behaviour(arrays):
         )  # fmt: skip
 
 
-def _accuracy_behaviour(arrays, labels):
-    causes = {
-        "0_255": ("pixels_never_divided", "pixels from 0 to 255", "pixels that were never divided by 255"),
-        "minmax": (
-            "scaling_differs",
-            "pictures stretched to their own 0 to 1",
-            "pictures that were scaled one by one, by their own minimum and maximum",
-        ),
-    }
-    for model, item in (("model_1", "3-accuracy"), ("model_2", "4-accuracy")):
-        plain = arrays.get(f"{model}.hidden")
-        if plain is None or plain.ndim != 2:
+# model_3 has seen seven photos of one person last, and is judged by its descent alone.
+_ACCURACY_ITEMS = {"model_1": "3-accuracy", "model_2": "4-accuracy", "model_4": "13-accuracy", "model_ec1": "EC1"}
+
+
+def _accuracy_behaviour(arrays, labels, cloud_labels):
+    """What explains the accuracy of each network: another scaling, orientation or order of labels, or nothing."""
+    for model, item in _ACCURACY_ITEMS.items():
+        reads_clouds = model in ("model_4", "model_ec1")
+        own_labels = cloud_labels if reads_clouds else labels
+        if own_labels is None or not len(own_labels):
             continue
-        best = None
-        for scaling, (code, given, reason) in causes.items():
-            other = arrays.get(f"{model}.hidden_{scaling}")
-            if other is None or other.ndim != 2 or not 0 < len(other) <= len(plain):
-                continue
-            n = len(other)
-            right, right_other = (part[:n].argmax(axis=1) == labels[:n] for part in (plain, other))
-            gain = float(right_other.mean() - right.mean())
-            p = _sign_test(int((right_other & ~right).sum()), int((right & ~right_other).sum()))
-            if gain >= 0.08 and p < 1e-4 and (best is None or gain > best[0]):
-                best = (gain, p, n, right.mean(), right_other.mean(), code, given, reason)
-        if best is not None:
-            gain, p, n, before, after, code, given, reason = best
-            yield _measured(
-                code, gain >= 0.15 and p < 1e-9, item, f"{model}.h5",
-                f"on {n} pictures {before:.0%} right with values from 0 to 1, {after:.0%} with {given}",
-                f"{model} is right for {before:.0%} of {n} pictures from 0 to 1, but for {after:.0%} with {given}:"
-                f" it was trained on {reason}",
-                "a network trained on pictures from 0 to 1, as prepare_images should return them",
-                "divide by 255 in prepare_images, train again and save",
-                "1b",
-            )  # fmt: skip
-
-
-def _sign_test(num_better, num_worse):
-    """Returns the two-sided exact probability of so uneven a split of the pictures that differ, by a fair coin."""
-    n = num_better + num_worse
-    if n == 0:
-        return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(num_better, num_worse) + 1))
-    return min(1.0, 2 * tail / 2**n)
+        table = diagnosis.VOXEL_PREPROCESSINGS if reads_clouds else diagnosis.PREPROCESSINGS
+        declared, outputs = next(iter(table)), {}
+        for name, preprocessing in table.items():
+            array = arrays.get(f"{model}.hidden{'_' if preprocessing.key else ''}{preprocessing.key}")
+            if array is not None and array.ndim == 2 and array.shape[1] == 7 and len(array):
+                outputs[name] = array[: len(own_labels)]
+        if declared not in outputs or len(outputs[declared]) < len(own_labels):
+            continue
+        found = diagnosis.diagnose(
+            outputs, own_labels, declared, table, samples="clouds" if reads_clouds else "pictures"
+        )
+        for finding in found.findings:
+            certain = finding["certainty"] == "certain"
+            rest = [finding[key] for key in ("evidence", "what", "wanted", "try")]
+            rest[1] = f"{model} {rest[1]}"
+            step = "1b" if finding["code"] in ("pixels_never_divided", "scaling_differs") else None
+            yield _measured(finding["code"], certain, item, f"{model}.h5", *rest, step=step)

@@ -59,6 +59,10 @@ class Work:
             if audit is None and refused.get("file") == f"{name}.h5":
                 raise CannotGrade(f"{refused['entry']}: {refused['what']}", refused["wanted"], refused["try"])
         if audit is None:
+            for probe_name in _MADE_BY.get(name, ()):
+                probe = self.evidence.probes.get(probe_name, {})
+                if probe.get("status") == "todo":  # no wonder that the file is missing
+                    raise Failed(*_PROBE_SENTENCES["todo"](probe["message"]))
             raise Failed(
                 f"There is no {name}.h5 in the submission",
                 f"the trained network, saved as {name}.h5",
@@ -95,6 +99,14 @@ class Work:
         )
         return metrics
 
+
+# The functions without which there is no such file.
+_MADE_BY = {
+    "model_1": ("make_model_1", "train"),
+    "model_2": ("make_model_2",),
+    "model_3": ("personalize",),
+    "model_4": ("make_model_4",),
+}
 
 # What a student gets wrong when a file is not a model at all; other refused files are for a person.
 _FAILED_KINDS = {
@@ -156,7 +168,7 @@ class _Judge:
     def pytest_runtest_setup(self, item):
         rubric_item = self.rubric.by_id[_item_id(item)]
         outcomes = self.outcomes[_index(item)]
-        unmet = [need for need in rubric_item.needs if outcomes[need].status != PASSED and not outcomes[need].points]
+        unmet = [need for need in rubric_item.needs if _blocks(outcomes[need])]
         if unmet:
             before = outcomes[unmet[0]]
             outcomes[rubric_item.id] = _outcome(
@@ -184,6 +196,7 @@ class _Judge:
                 what=error.what,
                 wanted=error.wanted,
                 try_=error.try_,
+                blocks=error.blocks,
                 measured=measured,
             )
         else:
@@ -241,6 +254,11 @@ def _outcome(item, status, fraction=0.0, **feedback):
         visibility=item.visibility,
         **feedback,
     )
+
+
+def _blocks(outcome):
+    """Whether what an item found keeps others from being judged; part of the points means that the thing is there."""
+    return outcome.status != PASSED and not outcome.points and outcome.blocks
 
 
 def _item_id(check):

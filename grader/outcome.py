@@ -18,13 +18,15 @@ class Verdict(Exception):
         wanted: str, what would have been right.
         try_: str, what the student can do, and where the handout asks for it.
         fraction: float in [0, 1], the share of the points that is earned all the same.
+        blocks: bool; False if the items that wait for this one can be judged all the same, for the thing is there
+            and only differs from what was asked.
     """
 
     status = FAILED
 
-    def __init__(self, what, wanted="", try_="", fraction=0.0):
+    def __init__(self, what, wanted="", try_="", fraction=0.0, blocks=True):
         super().__init__(what)
-        self.what, self.wanted, self.try_, self.fraction = what, wanted, try_, fraction
+        self.what, self.wanted, self.try_, self.fraction, self.blocks = what, wanted, try_, fraction, blocks
 
 
 class Failed(Verdict):
@@ -52,6 +54,7 @@ class Outcome:
         visibility: Gradescope's word for who sees it, and when.
         what, wanted, try_: the feedback, empty where everything was right.
         needs: id of the failed item that this one waits for, or `None`.
+        blocks: whether the items that wait for this one are not run, if it has failed.
         measured: JSON-able facts behind the verdict, such as `{"accuracy": 0.49, "n": 3589, "interval": […]}`.
         findings: list of findings about this item (see `grader.findings`).
     """
@@ -68,6 +71,7 @@ class Outcome:
     wanted: str = ""
     try_: str = ""
     needs: str | None = None
+    blocks: bool = True
     measured: dict = field(default_factory=dict)
     findings: list = field(default_factory=list)
 
@@ -89,6 +93,7 @@ class Result:
         rubric_version: str, identifies the rubric.
         notices: list of sentences for the student about the submission as a whole.
         staff: facts for the TA alone, such as the accuracy on PrivateTest.
+        triage: list of sentences, why a person must look at the submission as a whole.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Result:
     rubric_version: str
     notices: list = field(default_factory=list)
     staff: dict = field(default_factory=dict)
+    triage: list = field(default_factory=list)
 
     @property
     def total(self):
@@ -118,7 +124,7 @@ class Result:
     @property
     def provisional(self):
         """Whether a person must look before the total is final."""
-        return any(outcome.status in (CANNOT_GRADE, GRADER_FAULT) for outcome in self.outcomes)
+        return bool(self.triage) or any(outcome.status in (CANNOT_GRADE, GRADER_FAULT) for outcome in self.outcomes)
 
     def count(self, status):
         """Returns how many items have a status."""

@@ -82,7 +82,7 @@ def expected(name):
         for model, recipe in part["models"].items():
             if model not in MODELS:
                 raise ValueError(f"{path}: {model!r} is no model of a submission. Wanted one of {', '.join(MODELS)}.")
-            keys = {"make", "num_images", "epochs", "through"}
+            keys = {"make", "num_images", "epochs", "through", "labels_through"}
             _only(path, f"models.{model} of {variant}", recipe, keys, {"make", "num_images", "epochs"})
     return case
 

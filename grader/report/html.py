@@ -5,7 +5,7 @@ from pathlib import Path
 
 from expressions.labels import EMOTIONS
 from grader.outcome import CANNOT_GRADE, FAILED, GRADER_FAULT, PASSED
-from grader.report.text import accuracy_words, feedback_lines, points_words
+from grader.report.text import accuracy_words, feedback_lines, isolation_words, points_words, route_words
 
 STYLE = Path(__file__).with_name("style.css")
 MODELS = ("model_1", "model_2", "model_3", "model_4", "model_ec1")
@@ -19,14 +19,17 @@ _STATUS = {
 }
 
 
-def write_report(result, path):
+def write_report(result, path, staff=False):
     """Writes the page of one submission.
 
     Args:
         result: `grader.outcome.Result`.
         path: where to write it.
+        staff: bool, with what students do not see: flags, accuracies on other splits, faults of the grader.
     """
     body = [_head_of(result), "<h2>Items</h2>", _items_table(result)]
+    if staff:
+        body.insert(1, _staff_section(result.staff))
     if result.evidence is not None:
         body += ["<h2>Networks</h2>"] + [_model_section(result, name) for name in MODELS]
         body += ["<h2>How this was graded</h2>", _colophon(result)]
@@ -68,9 +71,10 @@ def write_index(title, results, path):
 
 def _head_of(result):
     share = (result.total - result.extra_points) / result.max_points if result.max_points else 0
-    provisional = (
-        "<p class='open'><b>Provisional:</b> a person must look at some items.</p>" if result.provisional else ""
-    )
+    is_open = any(outcome.points is None for outcome in result.outcomes)
+    provisional = "<p class='open'><b>Provisional:</b> a person must look at some items.</p>" if is_open else ""
+    for note in result.triage:
+        provisional += f"<p class='open'><b>For a person:</b> {escape(note)}.</p>"
     notices = "".join(f"<p class='quiet'>{escape(notice)}</p>" for notice in result.notices)
     return (
         f"<h1>{escape(result.name)}</h1>"
@@ -90,7 +94,10 @@ def _items_table(result):
             word, sign = f"needs {outcome.needs}", "–"
         elif outcome.status == FAILED and outcome.points:
             word = "partly"
-        feedback = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in feedback_lines(outcome))
+        feedback = "".join(
+            f"<dt{' class=found' if label == 'Found' else ''}>{label}</dt><dd>{escape(text)}</dd>"
+            for label, text in feedback_lines(outcome)
+        )
         points = "open" if outcome.points is None else f"{outcome.points:g}"
         rows.append(
             f'<tr id="item-{escape(outcome.item)}"><th scope="row">{escape(outcome.item)}</th>'
@@ -104,6 +111,28 @@ def _items_table(result):
     )
 
 
+def _staff_section(staff):
+    """What a person should look at; never a penalty."""
+    parts = ["<section class='staff'><h2>For the staff</h2>"]
+    flags = staff.get("flags") or []
+    if flags:
+        rows = "".join(
+            f"<dt>Seen</dt><dd>{escape(f['what'])}</dd><dt>Look</dt><dd>{escape(f['look'])}</dd>" for f in flags
+        )
+        parts.append(f"<p>Flags cost nothing. They ask for a look.</p><dl>{rows}</dl>")
+    else:
+        parts.append("<p class='quiet'>No flags.</p>")
+    rows = []
+    for name, facts in staff.items():
+        if isinstance(facts, dict) and "accuracy" in facts:
+            rows.append(f"<dt>{facts['accuracy']:.1%}</dt><dd>{escape(name)}, n = {facts['n']:,}</dd>")
+        elif isinstance(facts, dict):
+            rows.append(f"<dt>{facts['right']} of {facts['n']}</dt><dd>{escape(name)}</dd>")
+    parts += [f"<dl>{''.join(rows)}</dl>"] if rows else []
+    parts += [f"<pre>{escape(fault)}</pre>" for fault in staff.get("faults") or []]
+    return "".join([*parts, "</section>"])
+
+
 def _model_section(result, name):
     evidence = result.evidence
     model = evidence.models.get(name, {"status": "missing"})
@@ -115,9 +144,7 @@ def _model_section(result, name):
         parts += [f"<p>{escape(str(reason['what']))}</p>" for reason in reasons]
         return "".join(parts)
     measured = [o.measured for o in result.outcomes if "confusion" in o.measured and _about(o) == name]
-    parts.append(
-        f"<p class='quiet'>{model['num_parameters']:,} parameters; loaded by {escape(str(model.get('route')))}.</p>"
-    )
+    parts.append(f"<p class='quiet'>{model['num_parameters']:,} parameters; {escape(route_words(model))}.</p>")
     if measured:
         parts.append(f"<p>{accuracy_words(measured[-1])}.</p>{_confusion_table(measured[-1]['confusion'])}")
     parts.append(f"<details><summary>Layers of {name}</summary>{_layer_table(model['layer_list'])}</details>")
@@ -167,7 +194,7 @@ def _layer_table(layers):
 def _colophon(result):
     evidence = result.evidence
     facts = {
-        "isolation": evidence.isolation["level"],
+        "isolation": isolation_words(evidence.isolation),
         **{f"version of {name}": value for name, value in evidence.versions.items()},
         "hidden data": result.data_version,
         "rubric": result.rubric_version,

@@ -32,6 +32,7 @@ def results_dict(result):
             "name": result.name,
             "max_points": result.max_points,
             "provisional": result.provisional,
+            "triage": result.triage,
             **{status: result.count(status) for status in STATUSES},
             "outcomes": [outcome.as_dict() for outcome in result.outcomes],
             "thresholds": result.data_name,
@@ -40,10 +41,22 @@ def results_dict(result):
             "isolation": evidence.isolation if evidence else None,
             "versions": evidence.versions if evidence else None,
             "submission": evidence.submission if evidence else None,
+            "models": {name: _model(model) for name, model in evidence.models.items()} if evidence else None,
             "seconds": evidence.seconds if evidence else None,
             "staff": result.staff,
         },
     }
+
+
+# What is told about a saved network; its layers and arrays stay in the evidence.
+_MODEL_KEYS = (
+    *("status", "message", "route", "adapted", "input_shape", "output_shape", "num_parameters"),
+    *("same_as_model_1", "descends_from_model_2"),
+)
+
+
+def _model(model):
+    return {key: model[key] for key in _MODEL_KEYS if model.get(key) not in (None, "")}
 
 
 def _test(outcome):

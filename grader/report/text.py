@@ -58,6 +58,30 @@ def accuracy_words(measured):
     return f"{measured['accuracy']:.1%} of {measured['n']:,} right (95 % interval {low:.1%} to {high:.1%})"
 
 
+def isolation_words(isolation):
+    """How student code was held: `"bubblewrap; the canary found 11 of 11 doors shut"`.
+
+    Args:
+        isolation: dict with `level` and `canary`, from door to `"blocked"`, `"allowed"` or `"unknown"`.
+    """
+    doors = {door: state for door, state in (isolation.get("canary") or {}).items() if door != "uid"}
+    if not doors:
+        return isolation["level"]
+    shut = [door for door, state in doors.items() if state == "blocked"]
+    words = f"{isolation['level']}; the canary found {len(shut)} of {len(doors)} doors shut"
+    others = [door.replace("_", " ") for door in doors if door not in shut]
+    return f"{words}, open or unknown: {', '.join(others)}" if others else words
+
+
+def route_words(model):
+    """How a network was loaded, and what its pictures were made into.
+
+    Args:
+        model: dict, an entry of `Evidence.models`.
+    """
+    return "; ".join(part for part in (str(model.get("route") or ""), model.get("adapted") or "") if part)
+
+
 def points_words(result):
     """The total in words: `"80 of 80 automatic points, and 5 of extra credit"`."""
     words = f"{result.total - result.extra_points:g} of {result.max_points:g} automatic points"
@@ -74,6 +98,12 @@ def render(result):
     lines = [f"{result.name}: {points_words(result)}{_provisional(result)}"]
     lines += [f"Thresholds: {result.data_name}. {sentence}" for sentence in result.notices[:1]]
     lines += result.notices[1:]
+    lines += [f"For a person: {note}." for note in result.triage]
+    for name, model in (result.evidence.models if result.evidence else {}).items():
+        # An ordinary file of today's Keras needs no line; the page and results.json tell it of every network.
+        if model.get("status") == "ok" and (model.get("adapted") or ": " in str(model.get("route"))):
+            lines.append(f"{name}.h5: {route_words(model)}.")
+    lines = [line for text in lines for line in textwrap.wrap(text, WIDTH, break_long_words=False) or [""]]
     lines.append("")
     for outcome in result.outcomes:
         right = status_words(outcome)
@@ -87,7 +117,9 @@ def render(result):
 
 
 def _provisional(result):
-    return " (provisional: a person must look at some items)" if result.provisional else ""
+    if not result.provisional:
+        return ""
+    return f" (provisional: a person must look at {'the whole' if result.triage else 'some items'})"
 
 
 def _sentence(text):

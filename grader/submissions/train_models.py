@@ -2,7 +2,7 @@
 
 Reads one JSON object from standard input: `folder` (a submission), `fer2013` (a csv), `models` (file name → recipe). A
 recipe names the function that `make`s the network, how many training pictures (`num_images`) and `epochs` it gets, and
-a function of `cnn.py` that pictures go `through` after `prepare_images`, if any.
+functions of `cnn.py`, if any, that pictures go `through` after `prepare_images`, and labels (`labels_through`).
 """
 
 import json
@@ -27,6 +27,8 @@ def main():
         images = cnn.prepare_images(pixel_strings[: recipe["num_images"]])
         if "through" in recipe:
             images = getattr(cnn, recipe["through"])(images)
+        if "labels_through" in recipe:
+            labels = getattr(cnn, recipe["labels_through"])(labels)
         targets = keras.utils.to_categorical(labels[: len(images)], 7)
         num_val = len(images) // 10
         model = getattr(cnn, recipe["make"])()

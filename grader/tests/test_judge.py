@@ -1,13 +1,17 @@
 """Evidence becomes outcomes: four kinds, prerequisites, and no fault of ours at a student's cost."""
 
+import html
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from grader.grading import judge_evidence
 from grader.hidden import HiddenData
 from grader.judge import judge
 from grader.outcome import Result
+from grader.report.html import write_report
 from grader.report.results_json import results_dict
 from grader.report.text import handout_place, render
 from grader.rubric import load_rubric
@@ -25,7 +29,7 @@ def rubric():
     return load_rubric()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hidden():
     labels = np.arange(70) % 7
     return HiddenData(
@@ -51,6 +55,7 @@ def evidence(status="todo", message="1b: Convert the pixel strings."):
         isolation={"level": "rlimits"},
         versions={},
         seconds={},
+        faults=[],
     )
 
 
@@ -68,9 +73,17 @@ def test_nothing_done_is_failed_everywhere_with_the_todo_as_its_cause(rubric, hi
 
 def test_item_whose_prerequisite_failed_names_it_and_its_cause(rubric, hidden):
     (outcomes,), _ = judge(rubric, [(evidence(), hidden)])
-    accuracy = by_item(outcomes)["3-accuracy"]
-    assert accuracy.needs == "3a"
+    learns, accuracy = by_item(outcomes)["3c"], by_item(outcomes)["3-accuracy"]
+    assert learns.needs == "3a"
+    assert learns.what == "Still to do: 1b: Convert the pixel strings."
+    assert accuracy.needs == "3-file"
     assert accuracy.what == "Still to do: 1b: Convert the pixel strings."
+
+
+def test_file_that_is_missing_is_called_that_where_nothing_is_left_to_do(rubric, hidden):
+    (outcomes,), _ = judge(rubric, [(evidence("error", "ValueError: no"), hidden)])
+    assert by_item(outcomes)["3-file"].what == by_item(outcomes)["3-accuracy"].what
+    assert by_item(outcomes)["3-file"].what == "There is no model_1.h5 in the submission"
 
 
 def test_fault_of_ours_leaves_the_score_open_and_explains_itself_to_the_staff(rubric, hidden):
@@ -156,7 +169,7 @@ def test_feedback_has_the_form_of_the_house(rubric, hidden):
     assert lines[start].endswith("0 / 4")
     assert lines[start + 1].split()[:1] == ["What"] and "255" in lines[start + 1]
     assert any("divide by 255" in line for line in lines[start + 1 : start + 6])
-    assert any(line.startswith("1c") and line.endswith("not run: it needs 1b") for line in lines)
+    assert any(line.startswith("2b") and line.endswith("not run: it needs 2a") for line in lines)
     assert max(map(len, lines)) <= 100
 
 
@@ -183,6 +196,197 @@ def test_results_json_blanks_the_score_of_open_items(rubric, hidden):
     assert tests["2a"]["score"] == 0
     assert data["extra_data"]["provisional"] is True
     assert data["score"] == 0
+
+
+# --- What costs its own item only ------------------------------------------------------------------------------------
+
+
+def with_pictures(change):
+    """Evidence of a prepare_images whose result is the right one, changed."""
+    from grader.probe_inputs import make_pictures
+
+    work, pixels = evidence(), make_pictures()
+    right = pixels[..., np.newaxis].astype(np.float32) / 255
+    for probe in ("prepare_images", "prepare_images_alone"):
+        work.probes[probe].update(status="ok", facts={})
+    images = change(right)
+    work.arrays.update(
+        {
+            "prepare_images.input": pixels,
+            "prepare_images.images": images,
+            "prepare_images_alone.images": images[:1],
+        }
+    )
+    return work
+
+
+def per_picture(images):
+    low, high = images.min(axis=(1, 2, 3), keepdims=True), images.max(axis=(1, 2, 3), keepdims=True)
+    return (images - low) / np.maximum(high - low, 1e-6)
+
+
+PICTURES = {
+    # name: what becomes of the right pictures, and whether scale (1b) and shape (1c) pass
+    "right": (lambda images: images, "passed", "passed"),
+    "0-255": (lambda images: images * 255, "failed", "passed"),
+    "-1 to 1": (lambda images: images * 2 - 1, "failed", "passed"),
+    "float64": (lambda images: images.astype("float64"), "failed", "passed"),
+    "per picture": (per_picture, "failed", "passed"),
+    "turned": (lambda images: images.transpose(0, 2, 1, 3), "passed", "failed"),
+    "flat": (lambda images: images[..., 0], "passed", "failed"),
+    "upside down": (lambda images: images[:, ::-1], "passed", "failed"),
+    "both wrong": (lambda images: images.transpose(0, 2, 1, 3) * 255, "failed", "failed"),
+}
+
+
+@pytest.fixture(scope="module")
+def judged_pictures(rubric, hidden):
+    """All of `PICTURES` in one run, for each run of the checks takes half a second."""
+    outcomes, errors = judge(rubric, [(with_pictures(change), hidden) for change, *_ in PICTURES.values()])
+    assert errors == []
+    return dict(zip(PICTURES, map(by_item, outcomes), strict=True))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_scale_and_shape_of_pictures_are_two_items(judged_pictures, name):
+    scale, shape = (judged_pictures[name][item] for item in ("1b", "1c"))
+    assert (scale.status, shape.status) == PICTURES[name][1:]
+    assert shape.needs is None
+
+
+def with_networks(**shares):
+    """Evidence of saved networks without any script: name to the share of the hidden pictures that it has right."""
+    work = evidence("missing", "cnn.py is not in the submission")
+    labels = np.arange(70) % 7
+    for name, share in shares.items():
+        work.audits[name] = {"accepted": True, "kind": "hdf5-model", "reasons": [], "last_activation": "softmax"}
+        work.models[name] = {
+            **{"status": "ok", "route": "keras", "adapted": "", "num_parameters": 26_224_263},
+            **{"input_shape": [None, 48, 48, 1], "output_shape": [None, 7], "layer_list": []},
+        }
+        predictions = np.where(np.arange(70) < round(share * 70), labels, (labels + 1) % 7)
+        work.arrays[f"{name}.hidden"] = np.eye(7, dtype=np.float32)[predictions]
+    return work
+
+
+def test_saved_networks_are_judged_without_the_scripts_that_made_them(rubric, hidden):
+    (outcomes,), errors = judge(rubric, [(with_networks(model_1=0.5, model_2=0.6), hidden)])
+    items = by_item(outcomes)
+    assert errors == []
+    assert [items[item].status for item in ("3-file", "3-accuracy", "4-file", "4-accuracy")] == ["passed"] * 4
+    assert {items[item].status for item in ("1b", "2a", "3a", "4")} == {"failed"}
+
+
+def test_networks_without_scripts_are_for_a_person(rubric, hidden):
+    result = judge_evidence("ada", rubric, hidden, with_networks(model_1=0.5, model_2=0.6))
+    (note,) = result.triage
+    assert "model_1.h5 and model_2.h5 are in the submission, but cnn.py is not" in note
+    assert result.provisional
+    assert note in " ".join(render(result).split())
+    assert results_dict(result)["extra_data"]["triage"] == [note]
+
+
+def test_scripts_alone_are_for_nobody(rubric, hidden):
+    assert judge_evidence("ada", rubric, hidden, evidence()).triage == []
+
+
+COMPARISONS = {
+    # (share that model_1 has right, model_2): points of the comparison, and what is said
+    (0.50, 0.56): (8, ""),
+    (0.50, 0.50): (0, "model_1 is right for 50.0%"),
+    (0.10, 0.20): (0, "counts as 22%"),  # a network at chance makes no other one good
+    (0.10, 0.28): (8, ""),
+    (None, 0.30): (0, "32% stands in for it"),
+    (None, 0.40): (8, ""),
+}
+
+
+def test_model_2_is_compared_with_a_model_1_that_is_worth_it(rubric, hidden):
+    cases = []
+    for first, second in COMPARISONS:
+        shares = {"model_2": second} if first is None else {"model_1": first, "model_2": second}
+        cases.append((with_networks(**shares), hidden))
+    judged, errors = judge(rubric, cases)
+    assert errors == []
+    for (shares, (points, words)), outcomes in zip(COMPARISONS.items(), judged, strict=True):
+        gain = by_item(outcomes)["4-accuracy"]
+        assert gain.points == points, shares
+        assert words in gain.what
+
+
+def test_model_1_of_other_layers_loses_its_own_item_and_keeps_its_accuracy(rubric, hidden):
+    work = with_networks(model_1=0.5)
+    work.models["model_1"]["num_parameters"] = 1000
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    assert by_item(outcomes)["3-file"].status == "failed"
+    assert by_item(outcomes)["3-accuracy"].status == "passed"
+
+
+def test_refused_model_1_leaves_the_comparison_to_a_person(rubric, hidden):
+    work = with_networks(model_1=0.5, model_2=0.6)
+    work.audits["model_1"].update(accepted=False, reasons=[{"what": "a Lambda layer", "wanted": "w", "try": "t"}])
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    assert by_item(outcomes)["4-accuracy"].status == "cannot_grade"
+
+
+def test_wrong_input_shape_leaves_the_layers_to_be_judged(rubric, hidden):
+    work = evidence()
+    facts = {"input_shape": [None, 48, 48, 3], "layer_list": model_1_layers(False), "compiled": None}
+    work.probes["make_model_1"].update(status="ok", facts=facts)
+    (outcomes,), _ = judge(rubric, [(work, hidden)])
+    assert by_item(outcomes)["2a"].status == "failed"
+    assert [by_item(outcomes)[item].status for item in ("2b", "2c", "2d", "2e", "2f")] == ["passed"] * 5
+
+
+def test_report_says_what_was_read_how_it_was_loaded_and_how_it_was_held(rubric, hidden, tmp_path):
+    work = with_networks(model_1=0.5)
+    work.models["model_1"].update(route="repaired: groups", adapted="resized from 48×48 to 64×64")
+    work.submission.update(
+        mapped=[{"from": "Model_1.h5", "to": "model_1.h5", "why": "another case"}],
+        skipped=[{"entry": "venv/", "why": "a virtual environment", "files": 31245}],
+        refused=[{"entry": "/etc/passwd", "file": None, "what": "an absolute name", "wanted": "w", "try": "t"}],
+    )
+    work.isolation.update(level="bubblewrap", canary={"read_file": "blocked", "network": "allowed", "uid": 1000})
+    result = judge_evidence("ada", rubric, hidden, work)
+    write_report(result, tmp_path / "report.html")
+    texts = [" ".join(render(result).split()), html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))]
+    for text in texts:
+        assert "Model_1.h5 was read as model_1.h5: another case" in text
+        assert "venv/ (31,245 files) was not read: a virtual environment" in text
+        assert "/etc/passwd was left out: an absolute name" in text
+        assert "repaired: groups; resized from 48×48 to 64×64" in text
+        assert "bubblewrap; the canary found 1 of 2 doors shut, open or unknown: network" in text
+    extra = results_dict(result)["extra_data"]
+    assert extra["models"]["model_1"]["route"] == "repaired: groups"
+    assert extra["isolation"]["canary"]["network"] == "allowed"
+
+
+def test_flags_are_for_the_staff_page_and_its_json_alone(rubric, hidden, tmp_path):
+    work = with_networks(model_1=0.5, model_2=0.5)
+    work.models["model_2"]["same_as_model_1"] = {"identical": True}
+    result = judge_evidence("ada", rubric, hidden, work)
+    write_report(result, tmp_path / "report.html")
+    write_report(result, tmp_path / "staff.html", staff=True)
+    said = "the same layers with the same weights"
+    assert said in (tmp_path / "staff.html").read_text(encoding="utf-8")
+    assert said not in (tmp_path / "report.html").read_text(encoding="utf-8") + render(result)
+    data = results_dict(result)
+    assert [flag["code"] for flag in data["extra_data"]["staff"]["flags"]] == ["model_2_is_model_1"]
+    assert said not in json.dumps([test["output"] for test in data["tests"]] + [data["output"]])
+
+
+def test_finding_stands_under_its_item_and_changes_no_score(rubric, hidden, tmp_path):
+    work = with_networks(model_1=0.05)
+    (before,), _ = judge(rubric, [(work, hidden)])
+    labels = np.arange(70) % 7
+    work.arrays["model_1.hidden_0_255"] = np.eye(7, dtype=np.float32)[labels]
+    result = judge_evidence("ada", rubric, hidden, work)
+    accuracy = by_item(result.outcomes)["3-accuracy"]
+    assert [finding["code"] for finding in accuracy.findings] == ["pixels_never_divided"]
+    assert accuracy.points == by_item(before)["3-accuracy"].points == 0
+    write_report(result, tmp_path / "report.html")
+    assert "never divided by 255" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "never divided by 255" in " ".join(render(result).split())
 
 
 # --- Right in another way --------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_model_1_takes_pictures(work):
     shape = tuple(facts["input_shape"] or ())
     if shape != (None, 48, 48, 1):
         seen = f"the input has shape {shape}" if shape else "the network has no input yet"
-        raise Failed(seen, "(None, 48, 48, 1); None is the batch", "begin with keras.Input((48, 48, 1))")
+        raise Failed(seen, "(None, 48, 48, 1); None is the batch", "begin with keras.Input((48, 48, 1))", blocks=False)
 
 
 @pytest.mark.item("2b")
@@ -115,7 +115,10 @@ def test_training_goes_in_batches(work):
         raise Failed("the model took no training step", wanted, "call fit on the model that train() is given")
     if facts["steps_per_epoch"] != facts["wanted_steps"]:
         raise Failed(
-            f"{facts['steps_per_epoch']:g} steps an epoch", wanted, "batch with the batch_size that train() is given"
+            f"{facts['steps_per_epoch']:g} steps an epoch",
+            wanted,
+            "batch with the batch_size that train() is given",
+            blocks=False,
         )
 
 
