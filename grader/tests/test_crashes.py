@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What `python -m grader grade` does, with test data so small that most of the time goes into starting workers. Each
 # question that a worker is really asked gets a line in the log.
 PROGRAM = """
+import signal
 import sys
 
 import numpy as np
@@ -44,6 +45,8 @@ from grader.hidden import HiddenData
 from grader.rubric import load_rubric
 from grader.tests.tiny_submission import TinyHidden
 
+# A shell starts what it runs in the background with Ctrl-C switched off, and so would these tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 submission, out, log = sys.argv[1:4]
 durable.MIN_AGE_SECONDS = 0
 ask = evidence._Interview._ask

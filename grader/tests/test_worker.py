@@ -1,6 +1,5 @@
 """What runs inside: how a student's answer, error or model becomes arrays, facts and sentences."""
 
-
 import numpy as np
 import pytest
 
