@@ -354,11 +354,14 @@ def _decoys():
         for listener in listeners:
             listener.listen()
             threading.Thread(target=_greet, args=(listener,), daemon=True).start()
-        # One variable of its stands for the grader's environment, an argument of its for the grader's arguments.
+        # One variable of its stands for the grader's environment, an argument of its for the grader's arguments. It
+        # waits for words that never come, and ends with the grader, however that ends.
         decoy = subprocess.Popen(
-            [sys.executable, "-S", "-c", "import time; time.sleep(600)", text],
+            [sys.executable, "-S", "-c", "import sys; sys.stdin.read()", text],
             env={**os.environ, name: text},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             yield (
@@ -377,7 +380,7 @@ def _decoys():
             )
         finally:
             decoy.kill()
-            decoy.wait()
+            decoy.communicate()
 
 
 def _greet(listener):

@@ -162,8 +162,7 @@ def kill_the_grader(grading, child):
     whole = grading.evidence()
     done = set(pieces) | (set() if whole is None else {*whole.probes, *whole.models})
     assert set(said(words)) <= done, "an answer was reported and is not kept"
-    left = [line for line in await_end(others) if "time.sleep(600)" not in line]  # the canary's decoy
-    assert left == [], "processes outlive the grader"
+    assert await_end(others) == [], "processes outlive the grader"
     return pieces, words
 
 
