@@ -26,69 +26,76 @@ MAX_INTENSITY = 5.0
 # The shift along u is away from the midline. AU26, the jaw, is `_jaw_drop`.
 _PUSHES = {
     1: (
-        (12, 46, 11, 10, -0.5, 9.5, 0, ""),
-        (12, 63, 12, 12, 0, 4, 0.8, ""),
+        (14, 46, 10.5, 8.5, -0.5, 9.5, -0.5, ""),
+        (12, 60, 12, 10, 0, 3, 0.8, ""),
         (24, 35, 9, 4, 0, 1.5, 0, "lid"),
     ),
     2: (
-        (45, 49, 13, 10, 0, 8.5, 0, ""),
-        (42, 63, 14, 12, 0, 4, 0.8, ""),
+        (46, 48, 13, 9.5, 0.5, 9.0, -1.5, ""),
+        (42, 62, 14, 11, 0, 3.5, 0.4, ""),
         (38, 35, 9, 4, 0, 1.2, 0, "lid"),
     ),
     4: (
-        (13, 46, 12, 9, -4, -6.0, 2, ""),
-        (38, 49, 14, 9, -2, -4.0, 0.5, ""),
+        (13, 46, 12, 9, -4, -6.5, 2, ""),
+        (41, 49, 15, 10, -2, -5.6, 1.4, ""),
         (7, 38, 6, 8, -1, -2, 2, ""),
-        (24, 33, 11, 3.5, 0, -1.2, 0, "lid"),
+        (22, 33, 12, 3.5, 0, -1.8, 0, "lid"),
     ),
-    5: ((32, 33, 13, 3.6, 0, 4.4, 0, "lid"), (32, 37, 13, 3, 0, 1.5, 0, "lid")),
+    5: ((32, 33, 13, 3.4, 0, 4.3, -0.4, "lid"), (32, 37, 13, 3, 0, 1.2, 0, "lid")),
     6: (
-        (38, 3, 17, 11, 0, 5, 4.5, ""),
-        (34, 21.5, 14, 4, 0, 2.6, 0.6, "lid"),
+        (45, -4, 18, 15, 0, 5.4, 2.6, ""),
+        (34, 21.5, 14, 4, 0, 2.8, 0.6, "lid"),
         (51, 27, 7, 9, -1.5, -2, 0, ""),
-        (34, 33, 13, 3, 0, -0.9, 0, "lid"),
+        (34, 33, 13, 3, 0, -1.2, 0, "lid"),
     ),
-    7: ((32, 22, 14, 3.6, 0, 2.4, 0.3, "lid"), (32, 33, 14, 3.2, 0, -1.7, 0, "lid")),
+    7: (
+        (32, 21.5, 14, 4, -0.6, 3.0, 0.4, "lid"),
+        (33, 15, 14, 7, -1.2, 1.8, 0.4, ""),
+        (32, 33, 14, 3.2, 0, -2.2, 0, "lid"),
+    ),
     9: (
-        (12, -12, 8, 8, 1.2, 5, 1, ""),
-        (12, 8, 8, 9, 0, 3.5, 3, ""),
-        (13, 45, 11, 8, -2.5, -5, 0.5, ""),
-        (11, -39, 10, 5, 0, 3.5, 0.6, "upper"),
-        (30, 21.5, 13, 4, 0, 1.6, 0, "lid"),
-        (32, 33, 13, 3, 0, -1.0, 0, "lid"),
+        (12, -12, 8, 8, 1.2, 4.6, 1, ""),
+        (15, 5, 9, 10, 0, 3.6, 2.4, ""),
+        (28, -6, 12, 10, -0.5, 2.2, 0.8, ""),
+        (13, 45, 10, 8, -2.0, -3.2, 0.5, ""),
+        (11, -39, 10, 5, 0, 3.0, 0, "upper"),
+        (30, 21.5, 13, 4, 0, 2.0, 0, "lid"),
+        (32, 33, 13, 3, 0, -1.6, 0, "lid"),
     ),
     10: (
-        (12, -39.5, 11, 6, 0.5, 7.0, 1.2, "upper"),
-        (21, -20, 8, 9, 1, 4, 3, ""),
-        (24, -45, 7, 5, 0, 1.5, 0, ""),
+        (12, -39.5, 11, 6, 0.5, 7.2, -1.0, "upper"),
+        (22, -24, 10, 11, 1.4, 3.6, -0.2, ""),
+        (24, -45, 7, 5, 0, 1.0, -0.8, ""),
     ),
     12: (
-        (26, -45, 9.5, 9, 7.5, 8.5, -3.5, ""),
-        (39, -15, 13, 11, 1.5, 4.5, 5.5, ""),
-        (13, -41, 8, 5, 1.2, 1.5, -1.5, "upper"),
-        (13, -51, 9, 6, 1.2, 0.8, -1.5, "lower"),
-        (32, 21.5, 14, 4, 0, 0.7, 0, "lid"),
-        (31, -30, 5, 9, 1, 2, -2.5, ""),
+        (26, -45, 10, 9, 7.5, 8.8, -7.0, ""),
+        (40, -18, 15, 14, 2.0, 5.5, 4.5, ""),
+        (38, -52, 15, 15, 3.0, 3.5, -4.0, ""),
+        (12, -41, 9, 6, 1.2, 2.4, -4.5, "upper"),
+        (12, -51, 10, 7, 1.2, 1.8, -4.5, "lower"),
+        (32, 21.5, 14, 4, 0, 1.2, 0, "lid"),
+        (30, -30, 7, 10, 1.5, 2.5, -4.5, ""),
     ),
-    14: ((28, -45, 6, 7, 3.2, 1.5, -4.5, ""),),
-    15: ((26.5, -46, 8.5, 9, 1.2, -8.5, -1, ""), (22, -59, 9, 8, 0, -3, 1.5, "")),
+    14: ((28, -45, 7, 8, 4.0, 1.8, -6.0, ""), (20, -42, 14, 10, 1, 0.8, -2.5, "")),
+    15: ((26, -45, 9, 10, 1.2, -7.6, -2, ""), (23, -33, 10, 9, 0.8, -1.8, -1.2, ""), (22, -59, 9, 8, 0, -3, 1.5, "")),
     17: (
-        (7, -69, 12, 9, 0, 3.6, 2.6, ""),
-        (7, -52, 11, 6, 0, 3.2, 1.6, "lower"),
-        (7, -41, 11, 5, 0, 1.9, 0.8, "upper"),
-        (25, -46, 7, 6, 0, -1.2, 0, ""),
+        (8, -69, 14, 10, 0, 3.8, 2.8, ""),
+        (8, -53, 12, 7, 0, 3.8, 2.0, "lower"),
+        (7, -41, 11, 5, 0, 2.2, 1.0, "upper"),
+        (25, -46, 7, 6, 0, -1.4, 0, ""),
     ),
     20: (
-        (27, -46, 10, 9, 9, -2.5, -4, ""),
-        (20, -54, 9, 7, 3, -2.2, -1.5, "lower"),
-        (15, -40, 9, 5, 2, -0.5, -1.5, "upper"),
+        (27, -46, 10, 9, 9, -2.8, -6.0, ""),
+        (20, -55, 10, 8, 3, -3.0, -3.0, "lower"),
+        (15, -40, 9, 5, 2, -0.4, -2.5, "upper"),
     ),
     23: (
-        (9, -38.5, 12, 2.8, 0, -2.9, -1.6, "upper"),
-        (9, -53.5, 12, 3.2, 0, 3.4, -1.6, "lower"),
-        (25, -45, 8, 6, -3.2, 0, 0.5, ""),
+        (9, -38.5, 12, 3.2, 0, -3.2, -1.2, "upper"),
+        (9, -53.5, 12, 3.6, 0, 3.8, -1.2, "lower"),
+        (24, -50, 10, 11, -2.2, 1.8, 2.6, ""),
+        (25, -45, 8, 6, -2.6, 0, 0.5, ""),
     ),
-    25: ((8, -44, 12, 6, 0, 1.9, 0, "upper"), (8, -47, 12, 8, 0, -3.6, -0.6, "lower")),
+    25: ((8, -44, 13, 6, 0, 1.9, 0, "upper"), (8, -48, 13, 9, 0, -4.4, -0.8, "lower")),
     26: (),
     45: ((32, 33, 14, 4.0, 0, -10.4, 0.8, "lid"), (32, 22, 14, 3, 0, 0.6, 0, "lid")),
 }
@@ -106,7 +113,7 @@ def _belongs_to_jaw(u, v, lip):
 
 
 def _jaw_drop(u, v, lip):
-    """Returns the shift of a dropped jaw in mm, shape `(n, 3)`: chin 19 mm down and 5.5 mm back at intensity 5."""
+    """Returns the shift of a dropped jaw in mm, shape `(n, 3)`: chin 22 mm down and 8 mm back at intensity 5."""
     under = _belongs_to_jaw(u, v, lip)
     distance = np.abs(u)
     fall = np.clip(1 - (distance / 64) ** 2, 0, 1) ** (1 + 0.8 * np.clip((v + 75) / 30, 0, 1))
@@ -115,7 +122,7 @@ def _jaw_drop(u, v, lip):
     hang = np.where(np.abs(v + 45) < 11, np.clip(1 - (distance / 26.5) ** 2.6, 0, 1), 1)
     hang = 1 - (1 - hang) * np.exp(-0.5 * ((v + 46) / 7) ** 2)
     weight = under * fall * hang * (1 - 0.33 * corner) + 0.33 * corner * fall / np.clip(fall, 0.6, 1)
-    shift = np.c_[-np.sign(u) * 2.6 * corner, -19 * weight, -5.5 * weight]
+    shift = np.c_[-np.sign(u) * 3.4 * corner, -22 * weight, -8 * weight]
     shift[:, 1] += 0.8 * (1 - under) * _gaussian(u, v, 0, -41, 15, 5)
     return shift
 
@@ -208,6 +215,18 @@ def _fields(points, lip):
     return np.concatenate([rest, identity_fields(u, v), action_unit_fields(u, v, lip)]) / 1000
 
 
+def chart_fields(points):
+    """Returns the fields at any points of the chart, for a sheet denser than the mesh.
+
+    Args:
+        points: float array `(n, 2)`, chart millimetres.
+
+    Returns:
+        float array `(63, n · 3)` in metres, to be weighted by `FaceModel.coefficients`.
+    """
+    return _flat(_fields(np.asarray(points, float), np.zeros(len(points), int)))
+
+
 def _flat(fields):
     return fields.reshape(len(fields), -1)
 
@@ -247,11 +266,13 @@ class FaceModel:
         for name, (curve, lip) in template_curves().items():
             add(name, curve, lip)
         # Rigid parts: eyeballs and upper teeth go with the skull, lower teeth with the jaw.
-        tooth = np.linspace(-25, 25, 9)
+        tooth = np.linspace(-22, 22, 9)
         add("eye+", [(EYE[0], EYE[1] + 0.4)], np.zeros(1, int))
         add("eye-", [(-EYE[0], EYE[1] + 0.4)], np.zeros(1, int))
         add("teeth_upper", np.c_[tooth, -47.6 + 0.003 * tooth**2], np.zeros(9, int))
         add("teeth_lower", np.c_[tooth * 0.9, np.full(9, -47.4)], np.zeros(9, int))
+        # Two points on the axis of the skull, 100 mm apart: hair and ears turn with them.
+        add("skull", [(0, 15), (0, 15)], np.zeros(2, int))
         points, lip = np.vstack(points), np.concatenate(lips)
         self._separated = self._pairs_to_keep_apart(points, lip)
 
@@ -262,7 +283,9 @@ class FaceModel:
             units[:, self.index[name]] = 0
             fields[0, self.index[name], 2] -= sink / 1000
         for column in (COLUMN_OF[26], NUM_UNITS + COLUMN_OF[26]):
-            units[column, self.index["teeth_lower"]] = np.array([0, -9, -2.5]) / 1000
+            units[column, self.index["teeth_lower"]] = np.array([0, -10.5, -4]) / 1000
+        fields[1:, self.index["skull"]] = 0
+        fields[0, self.index["skull"], 2] = -0.027, -0.127
         self._position = _flat(fields)
 
         # Slopes by differences of 1 mm; hollows as the mean of a ring of 6 mm minus the point itself.

@@ -6,6 +6,8 @@ anchor, whose origin lies inside the head and whose z axis points out of the fac
 no point is taken from a scan: the surface is an ellipsoid with Gaussian bumps for nose, brows, cheeks, lips and chin.
 """
 
+import functools
+
 import numpy as np
 
 NUM_VERTICES = 1220
@@ -29,7 +31,7 @@ _BUMPS = (
     (22, -28, 7, 10, -1.5),
     (0, -40.5, 15, 3.6, 5.5),
     (0, -50.5, 14, 3.8, 6.0),
-    (0, -45, 20, 1.4, -3.0),
+    (0, -45, 13, 1.4, -3.0),
     (0, -60, 14, 5, -3.5),
     (0, -75, 16, 9, 9.5),
     (0, -52, 28, 24, 7.0),
@@ -37,6 +39,15 @@ _BUMPS = (
     (26, -46, 5, 5, -2.0),
     (25, 68, 20, 12, 1.5),
 )
+
+
+def half_width(v):
+    """Returns how far the face reaches to either side at some heights: float array like `v`, millimetres.
+
+    Above 80 mm it stays as it is there, so that light on a bald head knows no corner.
+    """
+    rise = np.where(v > 10, (np.minimum(v, 80) - 10) / 98.0, (10 - v) / 104.0)
+    return 73 * np.sqrt(np.maximum(1 - rise**2, 0.25))
 
 
 def depth(u, v):
@@ -52,13 +63,26 @@ def depth(u, v):
     squared_radius = (u / 84.0) ** 2 + ((v - 5) / 160.0) ** 2
     z = -35 + 88 * np.sqrt(np.maximum(1 - squared_radius, 0.012))
     # ARKit's mask bends back towards the ears: its rim lies some 27 mm behind the origin.
-    rise = np.where(v > 10, (v - 10) / 98.0, (10 - v) / 104.0)
-    half_width = 73 * np.sqrt(np.maximum(1 - rise**2, 0.25))
-    z = z - 32 * np.minimum(np.abs(u) / half_width, 1.05) ** 7 * np.clip(1.9 - np.abs(v) / 60, 0.2, 1)
+    outwards = np.abs(u) / half_width(v)
+    # It levels off beyond the rim without a crease.
+    outwards = outwards / (1 + (outwards / 1.15) ** 30) ** (1 / 30)
+    z = z - 32 * outwards**7 * np.clip(1.9 - np.abs(v) / 60, 0.2, 1)
     for centre_u, centre_v, width_u, width_v, height in _BUMPS:
         for sign in (1, -1) if centre_u else (1,):
             z = z + height * np.exp(-0.5 * (((u - sign * centre_u) / width_u) ** 2 + ((v - centre_v) / width_v) ** 2))
     return z
+
+
+@functools.cache
+def _spline_weights(num_controls, num_points):
+    """Returns the weights `(num_points, num_controls)` of a Catmull-Rom spline's control points."""
+    identity = np.eye(num_controls)
+    padded = np.vstack([2 * identity[0] - identity[1], identity, 2 * identity[-1] - identity[-2]])
+    parameter = np.linspace(0, num_controls - 1 - 1e-9, num_points)
+    segment = parameter.astype(int)
+    t = (parameter - segment)[:, None]
+    a, b, c, d = (padded[segment + k] for k in range(4))
+    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
 
 
 def spline(control_points, num_points):
@@ -72,12 +96,7 @@ def spline(control_points, num_points):
         float array of shape `(num_points, 2)`; its ends are the first and last control point.
     """
     points = np.asarray(control_points, float)
-    padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    parameter = np.linspace(0, len(points) - 1 - 1e-9, num_points)
-    segment = parameter.astype(int)
-    t = (parameter - segment)[:, None]
-    a, b, c, d = (padded[segment + k] for k in range(4))
-    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return _spline_weights(len(points), num_points) @ points
 
 
 _JAW = ((0, -88.5), (12, -87), (31, -80), (50, -63), (63, -41), (71, -14), (73, 15))
@@ -126,7 +145,7 @@ def _paired_curves():
     eye_u, eye_v = EYE
     return {
         "brow": spline([(12, 43.5), (22, 47.5), (37, 51), (47, 49), (54, 44)], 9),  # inner to outer
-        "lid_upper": np.c_[eye_u + 15.0 * t, eye_v - 0.2 + t + 5.6 * (1 - np.abs(t) ** 2.2)],
+        "lid_upper": np.c_[eye_u + 15.0 * t, eye_v - 0.2 + t + 5.0 * (1 - np.abs(t) ** 2.2)],
         "lid_lower": np.c_[eye_u + 15.0 * t, eye_v - 0.2 + t - 4.6 * (1 - np.abs(t) ** 2.4)],
         "lid_crease": np.c_[eye_u + 15.5 * t, eye_v + 2.2 + 0.8 * t + 7.2 * (1 - np.abs(t) ** 2.2)],
         "eye_bag": np.c_[eye_u + 13.0 * t, eye_v - 1.5 - 9.0 * (1 - np.abs(t) ** 2.2)],
