@@ -8,6 +8,10 @@ from expressions.synthetic.face import face_model
 from expressions.synthetic.presets import preset_of
 from expressions.synthetic.render import rotate, rotation_matrices
 
+# ARKit's face frame against the template's: a little wider and taller, less deep. Calibrated with the README's table.
+ARKIT_SCALE = np.array([1.034, 1.043, 0.971])
+ARKIT_SHIFT = np.array([0, -0.0019, 0.0023])  # metres
+
 
 def cloud_triangles():
     """Returns the triangles of every cloud: int32 array `(num_triangles, 3)`, normals out of the face."""
@@ -41,7 +45,7 @@ def make_clouds(num_subjects, seed, preset="default", knobs=None):
     labels = np.tile(np.arange(NUM_CLASSES), num_subjects)
     intensities, _ = sample_intensities(labels, rng, knobs)
     points = face.points(face.coefficients(np.repeat(identity, NUM_CLASSES, axis=0), intensities))
-    points = points[:, : face.num_vertices]
+    points = points[:, : face.num_vertices] * ARKIT_SCALE + ARKIT_SHIFT
     yaw, pitch, roll = np.radians(rng.normal(0, knobs.rotation, (3, len(labels))))
     points = rotate(points, rotation_matrices(yaw, pitch, roll))
     points = points + rng.normal(0, knobs.shift, (len(labels), 1, 3)) + rng.normal(0, knobs.noise, points.shape)

@@ -2,7 +2,7 @@
 
 `ensure_*` makes a file on first use, under `data/synthetic/<preset>/` or in `$EXPRESSIONS_CACHE/<preset>/`, and finds
 it there afterwards. A file appears whole or not at all, and is made again when the generator, the seed or a size has
-changed since; `manifest.json` beside it says what it was made from.
+changed since; `manifest.json` beside every file says what it was made from and what it holds.
 """
 
 import contextlib
@@ -21,11 +21,12 @@ import numpy as np
 from PIL import Image
 
 from expressions.labels import EMOTIONS
+from expressions.synthetic.manifest import digest, label_facts, origin, read_manifest, write_manifest
 from expressions.synthetic.presets import PRESETS, preset_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # Raise it whenever the same seed would give other faces: every cached file is then made again.
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 USAGES = ("Training", "PublicTest", "PrivateTest")
 _PORTRAIT_TAKES = {"train": 0, "test": 1}
 
@@ -58,8 +59,8 @@ def divide(num_images):
     return {"Training": num_images - 2 * held_out, "PublicTest": held_out, "PrivateTest": held_out}
 
 
-def write_fer2013(path, num_images, seed, knobs=None, preset="default", jobs=None, progress=None):
-    """Writes a csv in the layout of Kaggle's fer2013.csv.
+def write_fer2013(path, num_images, seed, knobs=None, preset="default", jobs=None, progress=None, images_per_person=1):
+    """Writes a csv in the layout of Kaggle's fer2013.csv, and what it holds into the manifest.
 
     Args:
         path: where to write.
@@ -69,26 +70,60 @@ def write_fer2013(path, num_images, seed, knobs=None, preset="default", jobs=Non
         preset: str or Preset whose difficulty to take.
         jobs: int, number of processes; None takes all cores.
         progress: None, or a function of `(num_done, num_images)`.
+        images_per_person: int; 1 as in FER-2013. Nobody is in two usages.
+
+    Returns:
+        dict, the facts that the manifest keeps: for each usage its class counts, wrong labels and ceiling, and more.
     """
-    from expressions.synthetic.images import make_images
+    from expressions.synthetic.images import make_face_images
 
-    texts = [str(value) for value in range(256)]
+    knobs = knobs or preset_of(preset).images
     total, finished = sum(num_images.values()), 0
-    with _replacing(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as csv:
-        csv.write("emotion,pixels,Usage\n")
-        for number, usage in enumerate(USAGES):
-            if not num_images[usage]:
-                continue
+    facts = {
+        **origin("fer2013", GENERATOR_VERSION, seed, preset, knobs),
+        "usages": {},
+        "ceiling": 1 - knobs.label_noise,
+    }
+    with _replacing(path) as temporary:
+        with open(temporary, "w", encoding="ascii", newline="\n") as csv:
+            csv.write("emotion,pixels,Usage\n")
+            for number, usage in enumerate(USAGES):
+                if not num_images[usage]:
+                    continue
 
-            def report(done, _, before=finished):
-                progress(before + done, total)
+                def report(done, _, before=finished):
+                    progress(before + done, total)
 
-            images, labels, _ = make_images(
-                num_images[usage], [seed, number], preset, knobs, usage, jobs, report if progress else None
-            )
-            for image, label in zip(images, labels, strict=True):
-                csv.write(f"{label},{' '.join(map(texts.__getitem__, image.tobytes()))},{usage}\n")
-            finished += num_images[usage]
+                faces = make_face_images(
+                    num_images[usage],
+                    [seed, number],
+                    preset,
+                    knobs,
+                    usage,
+                    jobs,
+                    report if progress else None,
+                    images_per_person,
+                )
+                write_rows(csv, faces.images, faces.labels, usage)
+                finished += num_images[usage]
+                facts["usages"][usage] = label_facts(faces.labels, faces.shown, EMOTIONS)
+        facts["sha256"] = digest(temporary)
+    write_manifest(path, facts)
+    return facts
+
+
+def write_rows(csv, images, labels, usage):
+    """Writes rows of fer2013.csv.
+
+    Args:
+        csv: an open text file.
+        images: uint8 array `(n, 48, 48)`.
+        labels: int array `(n,)`.
+        usage: str, the last column.
+    """
+    texts = [str(value) for value in range(256)]
+    for image, label in zip(images, labels, strict=True):
+        csv.write(f"{label},{' '.join(map(texts.__getitem__, image.tobytes()))},{usage}\n")
 
 
 def write_faces(path, num_subjects, seed, preset="default", progress=None):
@@ -100,6 +135,9 @@ def write_faces(path, num_subjects, seed, preset="default", progress=None):
         seed: int.
         preset: str or Preset whose difficulty to take.
         progress: None, or a function of `(num_done, num_subjects)`.
+
+    Returns:
+        dict, the facts that the manifest keeps.
     """
     from expressions.point_clouds import save_point_clouds
     from expressions.synthetic.clouds import make_clouds
@@ -107,10 +145,15 @@ def write_faces(path, num_subjects, seed, preset="default", progress=None):
     if Path(path).suffix not in (".py", ".npz"):
         raise ValueError(f"{path} ends in {Path(path).suffix!r}. Wanted .py or .npz.")
     clouds = make_clouds(num_subjects, seed, preset)
+    facts = origin("faces", GENERATOR_VERSION, seed, preset, preset_of(preset).clouds)
+    facts |= {"people": num_subjects, "clouds": len(clouds.points), "points": clouds.points.shape[1]}
     with _replacing(path) as temporary:
         save_point_clouds(temporary, clouds)
+        facts["sha256"] = digest(temporary)
+    write_manifest(path, facts)
     if progress:
         progress(num_subjects, num_subjects)
+    return facts
 
 
 def write_photos(folder, subject, progress=None):
@@ -120,7 +163,17 @@ def write_photos(folder, subject, progress=None):
         folder: where to write; files of the same names are replaced.
         subject: int, who it is.
         progress: None, or a function of `(num_done, num_photos)`.
+
+    Returns:
+        dict, the facts that the manifest keeps.
     """
+    _draw_photos(folder, subject, progress)
+    facts = _photo_facts(subject)
+    write_manifest(folder, facts)
+    return facts
+
+
+def _draw_photos(folder, subject, progress):
     from expressions.synthetic.portraits import make_portraits
 
     total = len(_PORTRAIT_TAKES) * len(EMOTIONS)
@@ -131,6 +184,111 @@ def write_photos(folder, subject, progress=None):
             Image.fromarray(portrait).save(Path(folder) / part / f"{EMOTIONS[label].lower()}.png", compress_level=3)
         if progress:
             progress((take + 1) * len(EMOTIONS), total)
+
+
+def _photo_facts(subject):
+    photos = {"photos": len(_PORTRAIT_TAKES) * len(EMOTIONS), "parts": sorted(_PORTRAIT_TAKES)}
+    return origin("photos", GENERATOR_VERSION, subject, None) | photos
+
+
+def write_action_units(path, num_rows, seed, preset="default"):
+    """Writes a table of 17 action units and `class` (0 posed, 1 genuine), half of each; see `action_units`.
+
+    Args:
+        path: where to write.
+        num_rows: int.
+        seed: int.
+        preset: str or Preset whose difficulty to take.
+
+    Returns:
+        dict, the facts that the manifest keeps.
+    """
+    from expressions.synthetic import action_units
+
+    table = action_units.make_action_units(num_rows, seed, preset=preset)
+    with _replacing(path) as temporary:
+        action_units.write_action_units(temporary, table)
+        facts = _action_unit_facts("action-units", seed, preset, table) | {"sha256": digest(temporary)}
+    write_manifest(path, facts)
+    return facts
+
+
+def write_openface(folder, num_rows, seed, preset="default"):
+    """Writes `posed.csv` and `genuine.csv` in OpenFace 2's layout, half of the rows each.
+
+    Args:
+        folder: where to write.
+        num_rows: int, in both together.
+        seed: int.
+        preset: str or Preset whose difficulty to take.
+
+    Returns:
+        dict, the facts that the manifest keeps.
+    """
+    from expressions.synthetic import action_units
+
+    table = action_units.make_action_units(num_rows, seed, preset=preset)
+    facts = _action_unit_facts("openface", seed, preset, table)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for number, (name, rows) in enumerate((("posed", ~table.genuine), ("genuine", table.genuine))):
+        part = dataclasses.replace(
+            table, **{field.name: getattr(table, field.name)[rows] for field in dataclasses.fields(table)}
+        )
+        with _replacing(Path(folder) / f"{name}.csv") as temporary:
+            action_units.write_openface(temporary, part, 2 * seed + number)
+    write_manifest(folder, facts)
+    return facts
+
+
+def _action_unit_facts(kind, seed, preset, table):
+    facts = origin(kind, GENERATOR_VERSION, seed, preset, preset_of(preset).images)
+    return facts | {
+        "rows": len(table.genuine),
+        "genuine": int(table.genuine.sum()),
+        "people": len(np.unique(table.subjects)),
+        "emotions": dict(zip(EMOTIONS, np.bincount(table.emotions, minlength=len(EMOTIONS)).tolist(), strict=True)),
+    }
+
+
+def write_landmarks(path, num_people, seed, num_landmarks=468, preset="default"):
+    """Writes landmarks of people at the apex of CK+'s emotions, as npz or csv; see `landmarks.LandmarkSet`.
+
+    Args:
+        path: where to write; ends in `.npz` or `.csv`.
+        num_people: int.
+        seed: int.
+        num_landmarks: int, 68 or 468.
+        preset: str or Preset whose difficulty to take.
+
+    Returns:
+        dict, the facts that the manifest keeps.
+    """
+    from expressions.synthetic import landmarks
+
+    made = landmarks.make_landmarks(num_people, seed, num_landmarks, preset)
+    facts = origin("landmarks", GENERATOR_VERSION, seed, preset, preset_of(preset).clouds)
+    names, counts = np.unique(made.labels, return_counts=True)
+    facts |= {"people": num_people, "landmarks": num_landmarks, "frames": len(made.labels)}
+    facts["counts"] = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    with _replacing(path) as temporary:
+        landmarks.write_landmarks(temporary, made)
+        facts["sha256"] = digest(temporary)
+    write_manifest(path, facts)
+    return facts
+
+
+def write_sequences(folder, num_people, seed, preset="default", genuine=False, size=None, jobs=None, progress=None):
+    """Writes sequences in CK+'s tree; arguments as `sequences.write_sequences`.
+
+    Returns:
+        dict, the facts that the manifest keeps.
+    """
+    from expressions.synthetic import sequences
+
+    held = sequences.write_sequences(folder, num_people, seed, preset, genuine, size or sequences.SIZE, jobs, progress)
+    facts = origin("sequences", GENERATOR_VERSION, seed, preset, preset_of(preset).images) | held
+    write_manifest(folder, facts)
+    return facts
 
 
 @contextlib.contextmanager
@@ -201,18 +359,10 @@ def _recipe(kind, preset):
     return {"generator": GENERATOR_VERSION, "seed": seed, **sizes, "settings": digest.hexdigest()[:16]}
 
 
-def _manifest(folder):
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
-
-
 def _ensure(kind, name, preset, root, jobs):
     folder = cache_folder(preset, root)
     path, recipe = folder / name, _recipe(kind, preset)
-    if path.exists() and _manifest(folder).get(kind) == recipe:
+    if path.exists() and read_manifest(folder).get(name, {}).get("recipe") == recipe:
         return path
     if "tensorflow" in sys.modules:
         # TensorFlow has started threads, and forking workers beside them can deadlock: let a fresh process do it.
@@ -231,22 +381,17 @@ def _ensure(kind, name, preset, root, jobs):
         return path
     settings = PRESETS[preset]
     if kind == "fer2013":
-        write_fer2013(
-            path,
-            settings.num_images,
-            settings.seed,
-            preset=preset,
-            jobs=jobs,
-            progress=Progress(f"Making the synthetic class ({preset}), images"),
-        )
+        progress = Progress(f"Making the synthetic class ({preset}), images")
+        facts = write_fer2013(path, settings.num_images, settings.seed, preset=preset, jobs=jobs, progress=progress)
     elif kind == "faces":
         progress = Progress(f"Making the synthetic class ({preset}), people with 7 point clouds each")
-        write_faces(path, settings.num_subjects, settings.seed, preset, progress)
+        facts = write_faces(path, settings.num_subjects, settings.seed, preset, progress)
     else:
+        progress = Progress(f"Making the synthetic class ({preset}), portraits")
         with _replacing(path) as temporary:
-            write_photos(temporary, settings.subject, Progress(f"Making the synthetic class ({preset}), portraits"))
-    with _replacing(folder / "manifest.json") as temporary:
-        temporary.write_text(json.dumps({**_manifest(folder), kind: recipe}, indent=1) + "\n", encoding="utf-8")
+            _draw_photos(temporary, settings.subject, progress)
+        facts = _photo_facts(settings.subject)
+    write_manifest(path, facts | {"recipe": recipe})
     return path
 
 
@@ -254,7 +399,7 @@ def ensure_fer2013(preset="default", root=None, jobs=None):
     """Returns a csv in FER-2013's format, made on first use.
 
     Args:
-        preset: str, `"default"` (10,000 images) or `"demo"` (3,200 easier ones).
+        preset: str, `"default"` (10,000 images), `"demo"` (3,200 easier ones) or `"full"` (35,887 as in FER-2013).
         root: folder for the cache, or None; see `cache_folder`.
         jobs: int, number of processes; None takes all cores.
 

@@ -347,7 +347,7 @@ def test_a_file_is_made_once_and_made_again_when_its_recipe_changes(tmp_path, sm
     assert files.ensure_fer2013(small_preset, tmp_path) == path
     assert path.stat().st_mtime_ns == before
     assert capsys.readouterr().err == ""
-    assert json.loads((tmp_path / "small" / "manifest.json").read_text())["fer2013"]["seed"] == SMALL.seed
+    assert json.loads((tmp_path / "small" / "manifest.json").read_text())["fer2013.csv"]["seed"] == SMALL.seed
     monkeypatch.setattr(files, "GENERATOR_VERSION", -1)
     files.ensure_fer2013(small_preset, tmp_path, jobs=1)
     assert path.stat().st_mtime_ns != before
@@ -357,14 +357,14 @@ def test_a_damaged_manifest_only_costs_a_second_making(tmp_path, small_preset):
     files.ensure_fer2013(small_preset, tmp_path, jobs=1)
     (tmp_path / "small" / "manifest.json").write_text("{")
     files.ensure_fer2013(small_preset, tmp_path, jobs=1)
-    assert "fer2013" in json.loads((tmp_path / "small" / "manifest.json").read_text())
+    assert "fer2013.csv" in json.loads((tmp_path / "small" / "manifest.json").read_text())
 
 
 def test_an_interrupted_making_leaves_no_file(tmp_path, small_preset, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("expressions.synthetic.images.make_images", interrupt)
+    monkeypatch.setattr("expressions.synthetic.images.make_face_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         files.ensure_fer2013(small_preset, tmp_path, jobs=1)
     assert list((tmp_path / "small").iterdir()) == []
