@@ -8,26 +8,10 @@ noted: Keras 3 has another `hard_sigmoid`, Keras 1 other kernels under Theano's 
 import re
 from dataclasses import dataclass, field
 
-RENAMED_LAYERS = {
-    **{f"Convolution{n}D": f"Conv{n}D" for n in (1, 2, 3)},
-    **{f"Convolution{n}DTranspose": f"Conv{n}DTranspose" for n in (1, 2, 3)},
-    **{f"SeparableConvolution{n}D": f"SeparableConv{n}D" for n in (1, 2)},
-    **{f"MaxPool{n}D": f"MaxPooling{n}D" for n in (1, 2, 3)},
-    **{f"AvgPool{n}D": f"AveragePooling{n}D" for n in (1, 2, 3)},
-    **{f"GlobalMaxPool{n}D": f"GlobalMaxPooling{n}D" for n in (1, 2, 3)},
-    **{f"GlobalAvgPool{n}D": f"GlobalAveragePooling{n}D" for n in (1, 2, 3)},
-    "Deconvolution2D": "Conv2DTranspose",
-    "AtrousConvolution1D": "Conv1D",
-    "AtrousConvolution2D": "Conv2D",
-    "BatchNormalizationV1": "BatchNormalization",
-    "BatchNormalizationV2": "BatchNormalization",
-    "SyncBatchNormalization": "BatchNormalization",
-    "LSTMV2": "LSTM",
-    "GRUV2": "GRU",
-    "CuDNNLSTM": "LSTM",
-    "CuDNNGRU": "GRU",
-    "TimeDistributedDense": "Dense",
-}
+from expressions.model_file.known import ALIASES
+
+# Keras 1 had it because its Dense took no time steps; today's does.
+RENAMED_LAYERS = {**ALIASES, "TimeDistributedDense": "Dense"}
 
 RENAMED_SETTINGS = {
     "nb_filter": "filters",
